@@ -1,0 +1,2 @@
+//! gossipd
+fn main() {}

@@ -1,0 +1,156 @@
+//! One socket on a gateway: it receives the client's events and is cleaned up when dropped. Before it is authenticated
+//! there is no [`Session`], and only a session can act.
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use gossip_core::access::Identity;
+use gossip_proto::refusal::{Code, Refusal};
+use gossip_proto::reply::Reply;
+use gossip_proto::request::Request;
+use serde_json::value::RawValue;
+
+use crate::gateway::Inner;
+use crate::outbox::ReplyTo;
+use crate::session::Session;
+use crate::shard::{ConnectionId, Item, Peer};
+
+/// What a connection holds of the gateway. When the last holder is gone, so is all that the gateway held of it.
+pub(crate) struct Link {
+    pub(crate) gateway: Arc<Inner>,
+    pub(crate) peer: Arc<Peer>,
+}
+
+impl Link {
+    pub(crate) async fn send(&self, item: Item) {
+        self.gateway.inbox(self.peer.id).send(item).await;
+    }
+
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.peer.id
+    }
+
+    /// Answers at once, past the shard: for what has no order with the room's events.
+    pub(crate) fn reply(&self, to: &ReplyTo, arrived: Instant, reply: &Result<Reply, Refusal>) {
+        self.gateway.stats.answered(arrived, reply.is_err(), Instant::now());
+        self.peer.outbox.reply(to, reply);
+        self.peer.outbox.flush();
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.gateway.inbox(self.peer.id).push(Item::Closed(self.peer.id));
+    }
+}
+
+/// A client's connection. Dropping it leaves its rooms and forgets it.
+pub struct Connection {
+    link: Arc<Link>,
+    session: OnceLock<Session>,
+}
+
+impl Connection {
+    pub(crate) fn new(link: Link) -> Self {
+        Connection {
+            link: Arc::new(link),
+            session: OnceLock::new(),
+        }
+    }
+
+    /// Whether somebody has authenticated on it.
+    #[must_use]
+    pub fn is_authenticated(&self) -> bool {
+        self.session.get().is_some()
+    }
+
+    /// Makes it the connection of `identity`, verified by [`Gateway::verify`](crate::Gateway::verify): at most once;
+    /// later tokens come as `authenticate` events.
+    pub async fn authenticate(&self, identity: Identity) {
+        if let Ok(()) = self.session.set(Session::new(Arc::clone(&self.link), identity)) {
+            self.announce().await;
+        }
+    }
+
+    async fn announce(&self) {
+        if let Some(session) = self.session.get() {
+            let identity = session.identity();
+            let (user, expires_at) = (identity.user, identity.expires_at);
+            self.link
+                .send(Item::Authenticated {
+                    id: self.link.id(),
+                    user,
+                    expires_at,
+                })
+                .await;
+        }
+    }
+
+    /// Takes one event of the client: `data` is its first argument, `ack` the id of its callback. Returns when the
+    /// next may be taken: a command has then been queued, in order, and is answered when it is committed.
+    pub async fn receive(&self, event: &str, data: Option<&RawValue>, ack: Option<u64>) {
+        let arrived = Instant::now();
+        let request = Request::parse(event, data);
+        let to = ReplyTo {
+            event: Cow::Owned(event.to_owned()),
+            ack,
+        };
+        let refused = match request {
+            Err(refusal) => refusal,
+            Ok(Request::Authenticate { token, user_id }) => {
+                let verified = self.link.gateway.verify(&token, user_id);
+                let reply = match verified {
+                    Ok(identity) => self.authenticated(identity).await,
+                    Err(refusal) => Err(refusal),
+                };
+                return self.link.reply(&to, arrived, &reply);
+            }
+            Ok(request) => match self.session.get() {
+                Some(session) => return session.request(request, to, arrived).await,
+                None => Refusal::not_authenticated(),
+            },
+        };
+        self.link.reply(&to, arrived, &Err(refused));
+    }
+
+    /// Refuses an event that could not even be read, such as one that was too large or carried bytes.
+    pub fn refuse(&self, event: Option<&str>, ack: Option<u64>, refusal: Refusal) {
+        let arrived = Instant::now();
+        match event {
+            Some(event) => {
+                self.link.reply(
+                    &ReplyTo {
+                        event: Cow::Owned(event.to_owned()),
+                        ack,
+                    },
+                    arrived,
+                    &Err(refusal),
+                );
+            }
+            None => {
+                self.link.gateway.stats.answered(arrived, true, arrived);
+                self.link.peer.outbox.exception(&refusal);
+                self.link.peer.outbox.flush();
+            }
+        }
+    }
+
+    async fn authenticated(&self, identity: Identity) -> Result<Reply, Refusal> {
+        let reply = Reply::Authenticated {
+            user_id: identity.user,
+            expires_at: identity.expires_at,
+        };
+        match self.session.get() {
+            None => {
+                self.authenticate(identity).await;
+            }
+            Some(session) if session.identity().user == identity.user => {
+                session.refresh(identity);
+                self.announce().await;
+            }
+            Some(_) => return Err(Refusal::new(Code::Forbidden, "the connection belongs to another user")),
+        }
+        Ok(reply)
+    }
+}

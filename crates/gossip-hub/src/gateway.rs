@@ -1,0 +1,355 @@
+//! The gateway: what an embedder holds. It starts the shards, the commit queue and the janitor, gives each socket a
+//! [`Connection`], and speaks to rooms, users and everybody on the server's behalf.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use gossip_core::access::{Identity, RoomAccess};
+use gossip_core::command::Command;
+use gossip_core::env::Env;
+use gossip_core::text::Limits as TextLimits;
+use gossip_proto::id::{RoomId, UserId};
+use gossip_proto::refusal::Refusal;
+use gossip_proto::request::Token;
+use gossip_proto::socketio::RESERVED_EVENTS;
+use gossip_store::queue::{Batch, CommitQueue, Config as QueueConfig, Sink};
+use gossip_store::{LogEvent, Store};
+use serde::Serialize;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use crate::auth::Verifier;
+use crate::connection::{Connection, Link};
+use crate::directory::Directory;
+use crate::error::Error;
+use crate::event::Event;
+use crate::inbox::Inbox;
+use crate::janitor;
+use crate::outbox::{Close, Outbox, ReplyTo};
+use crate::shard::{self, Answer, Audience, ConnectionId, Item, Limits, Peer, RoomEvent, Shard};
+use crate::stats::{ConnectionStats, Stats};
+
+/// The name under which the contract's events go out.
+pub(crate) const GOSSIP_UPDATE: &str = "gossip_update";
+
+/// Settings of a gateway; the defaults are those of contract §7.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    /// `ROOM_ACCESS`
+    pub room_access: RoomAccess,
+    /// Maxima of texts and times.
+    pub text: TextLimits,
+    /// `AUTH_TIMEOUT`
+    pub auth_timeout: Duration,
+    /// `STORE_TIMEOUT`: how long a read may take.
+    pub store_timeout: Duration,
+    /// `LOG_RETENTION`
+    pub log_retention: Duration,
+    /// `MAX_ROOMS_PER_SOCKET`
+    pub max_rooms: usize,
+    /// Bounds of the commit queue.
+    pub queue: QueueConfig,
+    /// How many shards; about one a core.
+    pub shards: usize,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        GatewayConfig {
+            room_access: RoomAccess::default(),
+            text: TextLimits::default(),
+            auth_timeout: Duration::from_secs(10),
+            store_timeout: Duration::from_secs(2),
+            log_retention: Duration::from_secs(24 * 60 * 60),
+            max_rooms: 100,
+            queue: QueueConfig::default(),
+            shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        }
+    }
+}
+
+impl GatewayConfig {
+    pub(crate) fn shard_limits(&self) -> Limits {
+        Limits {
+            max_rooms: self.max_rooms,
+        }
+    }
+}
+
+/// Whose a command is.
+pub(crate) enum Ticket {
+    Client {
+        peer: Arc<Peer>,
+        to: ReplyTo,
+        arrived: Instant,
+    },
+    Janitor,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: GatewayConfig,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) stats: Arc<Stats>,
+    verifier: Verifier,
+    directory: Arc<Directory>,
+    queue: CommitQueue<Ticket>,
+    under_way: Arc<UnderWay>,
+    inboxes: Arc<[Arc<Inbox<Item>>]>,
+    next_id: AtomicU64,
+    draining: AtomicBool,
+}
+
+/// Commands that were accepted and not answered yet.
+#[derive(Default)]
+struct UnderWay {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+impl Inner {
+    pub(crate) fn inbox(&self, id: ConnectionId) -> &Inbox<Item> {
+        &self.inboxes[index(id, self.inboxes.len())]
+    }
+
+    pub(crate) fn verify(&self, token: &Token, user_id: Option<UserId>) -> Result<Identity, Refusal> {
+        self.verifier.verify(token, user_id, self.env.now())
+    }
+
+    pub(crate) async fn submit(&self, command: Command, ticket: Ticket) -> Result<(), Ticket> {
+        self.under_way.count.fetch_add(1, Ordering::SeqCst);
+        let submitted = self.queue.submit(command, ticket).await;
+        if submitted.is_err() {
+            self.under_way.finish(1);
+        }
+        submitted
+    }
+
+    async fn send_all(&self, item: impl Fn() -> Item) {
+        for inbox in &*self.inboxes {
+            inbox.send(item()).await;
+        }
+    }
+}
+
+impl UnderWay {
+    fn finish(&self, count: usize) {
+        if self.count.fetch_sub(count, Ordering::SeqCst) == count {
+            self.none.notify_waiters();
+        }
+    }
+
+    async fn finished(&self) {
+        loop {
+            let none = self.none.notified();
+            if self.count.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            none.await;
+        }
+    }
+}
+
+/// Connections are dealt out to the shards in turn.
+fn index(id: ConnectionId, shards: usize) -> usize {
+    usize::try_from(id.0).unwrap_or(0) % shards
+}
+
+pub(crate) fn event_of(log: &LogEvent) -> Arc<Event> {
+    Arc::new(Event::new(GOSSIP_UPDATE, &*log.payload))
+}
+
+/// Passes what was committed on to the shards: the events to all, each answer to its connection's.
+struct Publisher {
+    inboxes: Arc<[Arc<Inbox<Item>>]>,
+    under_way: Arc<UnderWay>,
+}
+
+impl Sink<Ticket> for Publisher {
+    async fn committed(&mut self, batch: Batch<Ticket>) {
+        let events: Arc<[RoomEvent]> = batch
+            .events
+            .iter()
+            .map(|log| RoomEvent {
+                room: log.room,
+                seq: log.seq,
+                event: event_of(log),
+            })
+            .collect();
+        let finished = batch.results.len();
+        let mut answers: Vec<Vec<Answer>> = self.inboxes.iter().map(|_| Vec::new()).collect();
+        for (ticket, result) in batch.results {
+            match ticket {
+                Ticket::Client { peer, to, arrived } => {
+                    let reply = result.map(Into::into);
+                    answers[index(peer.id, self.inboxes.len())].push(Answer {
+                        peer,
+                        to,
+                        arrived,
+                        reply,
+                    });
+                }
+                Ticket::Janitor => {}
+            }
+        }
+        for (inbox, answers) in self.inboxes.iter().zip(answers) {
+            if !(events.is_empty() && answers.is_empty()) {
+                inbox
+                    .send(Item::Committed {
+                        events: Arc::clone(&events),
+                        answers,
+                    })
+                    .await;
+            }
+        }
+        self.under_way.finish(finished);
+    }
+}
+
+/// A running gateway. Clones are the same one. When the last is gone and no connection is left, its tasks end.
+#[derive(Clone)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+    /// Ends the shards and the janitor with the last clone.
+    _tasks: Arc<Tasks>,
+}
+
+struct Tasks(Vec<AbortHandle>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Gateway {
+    /// Starts the gateway's tasks on the present tokio runtime.
+    #[must_use]
+    pub fn start(config: GatewayConfig, store: Arc<dyn Store>, verifier: Verifier, env: Arc<dyn Env>) -> Gateway {
+        let directory = Arc::new(Directory::default());
+        let stats = Arc::new(Stats::new(Instant::now()));
+        let mut tasks = Vec::new();
+        let inboxes: Arc<[Arc<Inbox<Item>>]> = (0..config.shards.max(1))
+            .map(|_| {
+                let inbox = Arc::new(Inbox::default());
+                let shard = Shard::new(config.shard_limits(), Arc::clone(&directory), Arc::clone(&stats));
+                let running = shard::run(shard, Arc::clone(&inbox), Arc::clone(&env));
+                tasks.push(tokio::spawn(running).abort_handle());
+                inbox
+            })
+            .collect();
+        let under_way = Arc::new(UnderWay::default());
+        let publisher = Publisher {
+            inboxes: Arc::clone(&inboxes),
+            under_way: Arc::clone(&under_way),
+        };
+        let (queue, _) = CommitQueue::start(Arc::clone(&store), Arc::clone(&env), config.queue, publisher);
+        let inner = Arc::new(Inner {
+            config,
+            store,
+            env,
+            stats,
+            verifier,
+            directory,
+            queue,
+            under_way,
+            inboxes,
+            next_id: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+        });
+        tasks.push(tokio::spawn(janitor::expire(Arc::clone(&inner))).abort_handle());
+        tasks.push(tokio::spawn(janitor::prune(Arc::clone(&inner))).abort_handle());
+        Gateway {
+            inner,
+            _tasks: Arc::new(Tasks(tasks)),
+        }
+    }
+
+    /// Who a token speaks for; `user_id` is what the client claims beside it.
+    ///
+    /// # Errors
+    /// `invalid_token` or `token_expired`.
+    pub fn verify(&self, token: &Token, user_id: Option<UserId>) -> Result<Identity, Refusal> {
+        self.inner.verify(token, user_id)
+    }
+
+    /// Takes a socket in. From now on its time to authenticate runs.
+    pub async fn connect(&self, outbox: Box<dyn Outbox>) -> Connection {
+        let inner = &self.inner;
+        let id = ConnectionId(inner.next_id.fetch_add(1, Ordering::Relaxed));
+        let peer = Arc::new(Peer::new(id, outbox));
+        inner.stats.opened();
+        let authenticate_by = inner.env.now().plus(inner.config.auth_timeout);
+        // The link first: if this is dropped while it waits, the shard still hears of the end.
+        let link = Link {
+            gateway: Arc::clone(inner),
+            peer: Arc::clone(&peer),
+        };
+        link.send(Item::Open { peer, authenticate_by }).await;
+        Connection::new(link)
+    }
+
+    /// Sends an event to every member of a room: passed on as it is, in order with everything else, not logged.
+    ///
+    /// # Errors
+    /// When the name is reserved or the data will not become JSON.
+    pub async fn broadcast_to_room(&self, room: RoomId, event: &str, data: &impl Serialize) -> Result<(), Error> {
+        self.broadcast(Audience::Room(room), event, data).await
+    }
+
+    /// Sends an event to every connection of a user, as [`Gateway::broadcast_to_room`].
+    ///
+    /// # Errors
+    /// As [`Gateway::broadcast_to_room`].
+    pub async fn broadcast_to_user(&self, user: UserId, event: &str, data: &impl Serialize) -> Result<(), Error> {
+        self.broadcast(Audience::User(user), event, data).await
+    }
+
+    /// Sends an event to every connection, as [`Gateway::broadcast_to_room`].
+    ///
+    /// # Errors
+    /// As [`Gateway::broadcast_to_room`].
+    pub async fn broadcast_to_all(&self, event: &str, data: &impl Serialize) -> Result<(), Error> {
+        self.broadcast(Audience::All, event, data).await
+    }
+
+    async fn broadcast(&self, audience: Audience, event: &str, data: &impl Serialize) -> Result<(), Error> {
+        if event.is_empty() || RESERVED_EVENTS.contains(&event) {
+            return Err(Error::ReservedEvent(event.to_owned()));
+        }
+        let event = Arc::new(Event::new(event, serde_json::to_string(data)?));
+        self.inner
+            .send_all(|| Item::Emit {
+                audience,
+                event: Arc::clone(&event),
+            })
+            .await;
+        Ok(())
+    }
+
+    /// The figures of contract §6.
+    #[must_use]
+    pub fn connection_stats(&self) -> ConnectionStats {
+        self.inner.stats.read(&self.inner.directory, Instant::now())
+    }
+
+    /// Whether it can serve: the store answers in time and it is not draining.
+    pub async fn is_ready(&self) -> bool {
+        let ping = tokio::time::timeout(self.inner.config.store_timeout, self.inner.store.ping());
+        !self.inner.draining.load(Ordering::Relaxed) && matches!(ping.await, Ok(Ok(())))
+    }
+
+    /// Ends in good order: every accepted command is carried out and acked, every client told and closed. Who calls
+    /// it takes no new connections any more and decides how long to wait.
+    pub async fn drain(&self, retry_after: Duration) {
+        self.inner.draining.store(true, Ordering::Relaxed);
+        let retry_after_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+        let told = serde_json::json!({ "retryAfterMs": retry_after_ms });
+        if let Err(error) = self.broadcast_to_all("server_draining", &told).await {
+            tracing::error!(%error, "clients could not be told of the end");
+        }
+        self.inner.under_way.finished().await;
+        self.inner.send_all(|| Item::CloseAll(Close::Draining)).await;
+    }
+}

@@ -1,0 +1,74 @@
+//! What happens by itself: gossip expires when its time is over, after downtime too, and the log is pruned. Both ask
+//! the store what is due and neither keeps anything in memory, so a restart changes nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gossip_core::command::{Action, Actor, Command};
+use gossip_store::queue::chain;
+
+use crate::gateway::{Inner, Ticket};
+
+/// How often the clock is looked at: an intent expires within 1 s (contract §4).
+const EXPIRY_TICK: Duration = Duration::from_millis(250);
+/// Expired at once; if more are due, the rest follows without a pause.
+const EXPIRY_PAGE: u64 = 256;
+/// How often the log is looked through.
+const PRUNE_TICK: Duration = Duration::from_secs(60);
+/// Rows removed at once, so that pruning never keeps the writer long.
+const PRUNE_PAGE: u64 = 1_000;
+
+/// Expires what is due, for ever.
+pub(crate) async fn expire(gateway: Arc<Inner>) {
+    let mut ticks = tokio::time::interval(EXPIRY_TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        ticks.tick().await;
+        match gateway.store.due(gateway.env.now(), EXPIRY_PAGE).await {
+            Ok(due) => {
+                failing = false;
+                for intent in due {
+                    let command = Command {
+                        actor: Actor::SYSTEM,
+                        action: Action::Expire { intent },
+                        request_id: None,
+                    };
+                    // One that is still under way from the last round finds itself done: it expires once.
+                    if gateway.submit(command, Ticket::Janitor).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            // Said once, not four times a second.
+            Err(error) if !failing => {
+                failing = true;
+                tracing::error!(
+                    error = chain(&error),
+                    "cannot look for what is due to expire; will keep trying"
+                );
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Prunes the log, for ever.
+pub(crate) async fn prune(gateway: Arc<Inner>) {
+    let mut ticks = tokio::time::interval(PRUNE_TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let before = gateway.env.now().minus(gateway.config.log_retention);
+        loop {
+            match gateway.store.prune(before, PRUNE_PAGE).await {
+                Ok(removed) if removed >= PRUNE_PAGE => tokio::task::yield_now().await,
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::error!(error = chain(&error), "cannot prune the log; will keep trying");
+                    break;
+                }
+            }
+        }
+    }
+}

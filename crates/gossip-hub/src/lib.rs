@@ -1,0 +1,41 @@
+//! The hub: everything between a socket and the store that is not a protocol. A [`Gateway`] is what an embedder
+//! holds; each socket is a [`Connection`] on it, which can do nothing before it is authenticated; shards own the
+//! connections' subscriptions and pass every event on in order. What an event means is not known here beyond its name
+//! and its JSON, and no byte is put on a socket: that is what an [`Outbox`] is for.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use gossip_hub::{Gateway, GatewayConfig, SystemEnv, Verifier, VerifierConfig, Key};
+//! # use gossip_store::sqlite::SqliteStore;
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! let store = SqliteStore::open_path(&dir.path().join("gossip.db"), std::time::Duration::from_secs(2)).await?;
+//! let verifier = Verifier::new(Key::secret("a secret of at least thirty-two bytes"), VerifierConfig::default());
+//! let gateway = Gateway::start(GatewayConfig::default(), Arc::new(store), verifier, Arc::new(SystemEnv));
+//! gateway.broadcast_to_all("system_message", &serde_json::json!({"message": "Maintenance in 5 minutes"})).await?;
+//! assert_eq!(gateway.connection_stats().active_connections, 0);
+//! # Ok(()) }
+//! ```
+
+mod auth;
+mod connection;
+mod directory;
+mod error;
+mod event;
+mod gateway;
+mod inbox;
+mod janitor;
+mod outbox;
+mod session;
+mod shard;
+mod stats;
+mod system;
+
+pub use auth::{Claims, Key, Verifier, VerifierConfig};
+pub use connection::Connection;
+pub use error::Error;
+pub use event::{Encoded, Event, Wire};
+pub use gateway::{Gateway, GatewayConfig};
+pub use outbox::{Close, Outbox, ReplyTo};
+pub use stats::{ConnectionStats, Latency};
+pub use system::SystemEnv;

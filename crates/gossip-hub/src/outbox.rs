@@ -1,0 +1,83 @@
+//! The way out to one socket, whatever protocol it speaks. The hub queues and flushes; the implementation encodes,
+//! writes without blocking, and bounds what it holds.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use gossip_proto::refusal::{Code, Refusal};
+use gossip_proto::reply::Reply;
+
+use crate::event::Event;
+
+/// Whom an answer is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyTo {
+    /// The event that was asked.
+    pub event: Cow<'static, str>,
+    /// The id of its ack callback. Without one a success is silent and a failure is an `exception` (contract §2).
+    pub ack: Option<u64>,
+}
+
+/// Why the hub ends a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Close {
+    /// The token's time is over.
+    TokenExpired,
+    /// It did not authenticate within `AUTH_TIMEOUT`.
+    AuthTimeout,
+    /// The server is going away.
+    Draining,
+}
+
+impl Close {
+    /// Whether the client should stay away (a Socket.IO DISCONNECT) or come back (a plain close of the transport),
+    /// as contract §3 has it.
+    #[must_use]
+    pub fn stay_away(self) -> bool {
+        match self {
+            Close::TokenExpired | Close::AuthTimeout => true,
+            Close::Draining => false,
+        }
+    }
+
+    /// What the client is told before.
+    #[must_use]
+    pub fn refusal(self) -> Option<Refusal> {
+        match self {
+            Close::TokenExpired => Some(Refusal::new(Code::TokenExpired, "the token has expired")),
+            Close::AuthTimeout => Some(Refusal::new(
+                Code::NotAuthenticated,
+                "there was no authentication within the time for it",
+            )),
+            Close::Draining => None,
+        }
+    }
+
+    /// A word for logs and close frames.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Close::TokenExpired => "token_expired",
+            Close::AuthTimeout => "not_authenticated",
+            Close::Draining => "server_draining",
+        }
+    }
+}
+
+/// One socket, seen from the hub. No method may block or wait; each may be called from any thread.
+pub trait Outbox: Send + Sync + 'static {
+    /// Queues an event.
+    fn event(&self, event: &Arc<Event>);
+
+    /// Queues the answer to a request.
+    fn reply(&self, to: &ReplyTo, reply: &Result<Reply, Refusal>);
+
+    /// Queues an `exception` that no event caused.
+    fn exception(&self, refusal: &Refusal);
+
+    /// Sends what is queued, as far as the socket takes it now; the rest follows when it can.
+    fn flush(&self);
+
+    /// Ends the connection after what is queued.
+    fn close(&self, close: Close);
+}

@@ -1,0 +1,311 @@
+//! An authenticated connection: the requests of contract §2, each checked for access, then read from the store or
+//! queued for it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use gossip_core::access::{Access, Identity, Reach};
+use gossip_core::command::{Action, Actor, Command};
+use gossip_core::status::may_set_status;
+use gossip_proto::id::{IntentId, RoomId, Seq};
+use gossip_proto::model::{Intent, Vote};
+use gossip_proto::refusal::{Code, Refusal};
+use gossip_proto::reply::Reply;
+use gossip_proto::request::{Page, Request, RequestId};
+use gossip_store::queue::refusal_of;
+use gossip_store::{Cursor, Error as StoreError, JoinQuery, Missed};
+use tokio::sync::oneshot;
+
+use crate::connection::Link;
+use crate::gateway::Ticket;
+use crate::outbox::ReplyTo;
+use crate::shard::{Item, Snapshot, Subscribed, too_many_rooms};
+
+/// Who a session is, and what that allows: replaced as a whole when the token is refreshed.
+struct Credentials {
+    identity: Identity,
+    reach: Reach,
+}
+
+pub(crate) struct Session {
+    link: Arc<Link>,
+    credentials: Mutex<Arc<Credentials>>,
+}
+
+impl Session {
+    pub(crate) fn new(link: Arc<Link>, identity: Identity) -> Session {
+        let credentials = Mutex::new(Arc::new(Self::credentials_of(&link, identity)));
+        Session { link, credentials }
+    }
+
+    fn credentials_of(link: &Link, identity: Identity) -> Credentials {
+        let reach = Reach::of(&identity, link.gateway.config.room_access);
+        Credentials { identity, reach }
+    }
+
+    fn credentials(&self) -> Arc<Credentials> {
+        Arc::clone(&self.credentials.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.credentials().identity.clone()
+    }
+
+    pub(crate) fn refresh(&self, identity: Identity) {
+        let credentials = Arc::new(Self::credentials_of(&self.link, identity));
+        *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = credentials;
+    }
+
+    /// Carries out a request; returns when the next may begin.
+    pub(crate) async fn request(&self, request: Request, to: ReplyTo, arrived: Instant) {
+        let me = self.credentials();
+        if me.identity.expires_at <= self.link.gateway.env.now() {
+            let expired = Refusal::new(Code::TokenExpired, "the token has expired");
+            return self.link.reply(&to, arrived, &Err(expired));
+        }
+        let reply = match request {
+            // Taken by the connection itself.
+            Request::Authenticate { .. } => return,
+            Request::JoinRoom {
+                room_id,
+                since,
+                history,
+            } => match self.join(&me, room_id, JoinQuery { since, history }, &to).await {
+                Ok(()) => return,
+                Err(refusal) => Err(refusal),
+            },
+            Request::LeaveRoom { room_id } => {
+                return self
+                    .link
+                    .send(Item::Leave {
+                        id: self.link.id(),
+                        room: room_id,
+                        to,
+                    })
+                    .await;
+            }
+            Request::ListGossip { room_id, page, status } => self.list(&me, room_id, page, status).await,
+            Request::GetGossip { intent_id } => self
+                .visible(&me, intent_id)
+                .await
+                .map(|(intent, my_vote)| Reply::OneIntent { intent, my_vote }),
+            Request::ListUpdates { intent_id, page } => self.list_updates(&me, intent_id, page).await,
+            command => match self.command(&me, command) {
+                Ok(command) => return self.submit(command, to, arrived).await,
+                Err(refusal) => Err(refusal),
+            },
+        };
+        self.link.reply(&to, arrived, &reply);
+    }
+
+    /// What a request asks to be changed, as far as that can be checked without the store.
+    fn command(&self, me: &Credentials, request: Request) -> Result<Command, Refusal> {
+        let limits = &self.link.gateway.config.text;
+        let (action, request_id): (Action, Option<RequestId>) = match request {
+            Request::NewGossip {
+                room_id,
+                content,
+                metadata,
+                expires_in_minutes,
+                request_id,
+            } => {
+                let content = limits.gossip(&content)?;
+                let metadata = limits.metadata(metadata)?;
+                let lives = limits.expiry(expires_in_minutes)?;
+                (
+                    Action::Post {
+                        room: room_id,
+                        content,
+                        metadata,
+                        lives,
+                    },
+                    request_id,
+                )
+            }
+            Request::VoteGossip { intent_id, action } => (
+                Action::Vote {
+                    intent: intent_id,
+                    action,
+                },
+                None,
+            ),
+            Request::CommentGossip {
+                intent_id,
+                content,
+                request_id,
+            } => (
+                Action::Comment {
+                    intent: intent_id,
+                    content: limits.comment(&content)?,
+                },
+                request_id,
+            ),
+            Request::UpdateGossip {
+                intent_id,
+                status,
+                reason,
+                request_id,
+            } => {
+                let reason = limits.reason(reason.as_deref())?;
+                may_set_status(me.identity.role)?;
+                (
+                    Action::SetStatus {
+                        intent: intent_id,
+                        status,
+                        reason,
+                    },
+                    request_id,
+                )
+            }
+            Request::Authenticate { .. }
+            | Request::JoinRoom { .. }
+            | Request::LeaveRoom { .. }
+            | Request::ListGossip { .. }
+            | Request::GetGossip { .. }
+            | Request::ListUpdates { .. } => return Err(Refusal::new(Code::Internal, "not a command")),
+        };
+        let actor = Actor {
+            user: me.identity.user,
+            reach: me.reach.clone(),
+        };
+        Ok(Command {
+            actor,
+            action,
+            request_id,
+        })
+    }
+
+    async fn submit(&self, command: Command, to: ReplyTo, arrived: Instant) {
+        let ticket = Ticket::Client {
+            peer: Arc::clone(&self.link.peer),
+            to,
+            arrived,
+        };
+        if let Err(Ticket::Client { to, arrived, .. }) = self.link.gateway.submit(command, ticket).await {
+            self.link.reply(&to, arrived, &Err(Refusal::unavailable()));
+        }
+    }
+
+    /// Joins in two halves: first events are kept, then the snapshot is read; see [`crate::shard`]. Answers itself
+    /// unless it is refused.
+    async fn join(&self, me: &Credentials, room: RoomId, query: JoinQuery, to: &ReplyTo) -> Result<(), Refusal> {
+        self.check(me, room).await?;
+        let id = self.link.id();
+        let (done, subscribed) = oneshot::channel();
+        let needs_snapshot = query != JoinQuery::default();
+        self.link
+            .send(Item::Subscribe {
+                id,
+                room,
+                to: to.clone(),
+                needs_snapshot,
+                done,
+            })
+            .await;
+        match subscribed.await {
+            // A shard that is gone has nobody left to answer.
+            Ok(Subscribed::Done) | Err(_) => return Ok(()),
+            Ok(Subscribed::TooManyRooms) => return Err(too_many_rooms(self.link.gateway.config.shard_limits())),
+            Ok(Subscribed::Loading) => {}
+        }
+        let snapshot = self
+            .read(self.link.gateway.store.room(room, query))
+            .await
+            .map(|snapshot| {
+                let (recovered, replay) = match snapshot.missed {
+                    None => (None, Vec::new()),
+                    Some(Missed::Unrecoverable) => (Some(false), Vec::new()),
+                    Some(Missed::All(events)) => (Some(true), events),
+                };
+                let seq: Seq = snapshot.seq;
+                Snapshot {
+                    seq,
+                    reply: Reply::Joined {
+                        room_id: room,
+                        seq,
+                        recovered,
+                        intents: snapshot.intents,
+                    },
+                    replay: replay.iter().map(crate::gateway::event_of).collect(),
+                }
+            });
+        self.link
+            .send(Item::Joined {
+                id,
+                room,
+                to: to.clone(),
+                snapshot,
+            })
+            .await;
+        Ok(())
+    }
+
+    async fn list(
+        &self,
+        me: &Credentials,
+        room: RoomId,
+        page: Page,
+        status: Option<gossip_proto::model::Status>,
+    ) -> Result<Reply, Refusal> {
+        let before = cursor(&page)?;
+        self.check(me, room).await?;
+        let paged = self
+            .read(self.link.gateway.store.intents(room, status, page.limit, before))
+            .await?;
+        Ok(Reply::Intents {
+            intents: paged.items,
+            next_before: paged.next.map(|cursor| cursor.to_string()),
+        })
+    }
+
+    async fn list_updates(&self, me: &Credentials, intent: IntentId, page: Page) -> Result<Reply, Refusal> {
+        let before = cursor(&page)?;
+        self.visible(me, intent).await?;
+        let with_votes = me.identity.role.sees_votes();
+        let paged = self
+            .read(self.link.gateway.store.updates(intent, with_votes, page.limit, before))
+            .await?;
+        Ok(Reply::Updates {
+            updates: paged.items,
+            next_before: paged.next.map(|cursor| cursor.to_string()),
+        })
+    }
+
+    /// The intent, unless it does not exist or is in a room without access, which look the same.
+    async fn visible(&self, me: &Credentials, id: IntentId) -> Result<(Intent, Option<Vote>), Refusal> {
+        let found = self.read(self.link.gateway.store.intent(id, me.identity.user)).await?;
+        let (intent, vote) = found.ok_or_else(Refusal::intent_not_found)?;
+        match self.check(me, intent.room_id).await {
+            Ok(()) => Ok((intent, vote)),
+            Err(refusal) if refusal.code == Code::Forbidden => Err(Refusal::intent_not_found()),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    async fn check(&self, me: &Credentials, room: RoomId) -> Result<(), Refusal> {
+        let is_member = match me.reach.access(room) {
+            Access::IfMember => {
+                self.read(self.link.gateway.store.is_member(room, me.identity.user))
+                    .await?
+            }
+            Access::Granted | Access::NotClaimed => false,
+        };
+        me.reach.check(room, || is_member)
+    }
+
+    /// Waits for the store, but not longer than `STORE_TIMEOUT`.
+    async fn read<T>(&self, query: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refusal> {
+        match tokio::time::timeout(self.link.gateway.config.store_timeout, query).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                tracing::error!(error = gossip_store::queue::chain(&error), "a read failed");
+                Err(refusal_of(&error))
+            }
+            Err(_) => Err(Refusal::unavailable()),
+        }
+    }
+}
+
+fn cursor(page: &Page) -> Result<Option<Cursor>, Refusal> {
+    page.before.as_deref().map(str::parse).transpose()
+}

@@ -1,0 +1,225 @@
+//! What a gateway tells of itself (contract §6, `/v1/stats`). Rates and latencies are of the last one to two minutes,
+//! so that they show what is now and not what once was.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::directory::Directory;
+
+/// Milliseconds from a command's arrival to its ack.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Latency {
+    /// Half are faster.
+    pub p50: f64,
+    /// All but one in twenty are faster.
+    pub p95: f64,
+    /// All but one in a hundred are faster.
+    pub p99: f64,
+}
+
+/// The figures of contract §6.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionStats {
+    /// Open now, authenticated or not.
+    pub active_connections: u64,
+    /// Opened since the start.
+    pub total_connections: u64,
+    /// Rooms with at least one member.
+    pub rooms_subscribed: u64,
+    /// Users with at least one connection.
+    pub users_connected: u64,
+    /// Milliseconds from a command's arrival to its ack, on average.
+    pub average_latency: f64,
+    /// The same, by percentile.
+    pub latency: Latency,
+    /// Client events handled and events delivered, a second.
+    pub messages_per_second: f64,
+    /// Of the client events handled, the share that was refused: 0…1.
+    pub error_rate: f64,
+    /// The process's resident memory; 0 where the system does not say.
+    pub memory_bytes: u64,
+    /// Since the gateway started.
+    pub uptime_seconds: u64,
+}
+
+const WINDOW: Duration = Duration::from_secs(60);
+/// Latencies above an hour count as an hour.
+const MAX_MICROS: u64 = 3_600_000_000;
+
+struct Window {
+    began: Instant,
+    latency: Histogram<u64>,
+    answered: u64,
+    refused: u64,
+    delivered: u64,
+}
+
+impl Window {
+    fn new(began: Instant) -> Self {
+        // Two digits, which is 1 %; the histogram grows with what it sees.
+        let latency = Histogram::new(2).unwrap_or_else(|_| unreachable!("two significant digits are allowed"));
+        Window {
+            began,
+            latency,
+            answered: 0,
+            refused: 0,
+            delivered: 0,
+        }
+    }
+}
+
+struct Windows {
+    current: Window,
+    previous: Option<Window>,
+}
+
+impl Windows {
+    fn at(&mut self, now: Instant) -> &mut Window {
+        let age = now.saturating_duration_since(self.current.began);
+        if age >= WINDOW {
+            let full = std::mem::replace(&mut self.current, Window::new(now));
+            self.previous = (age < 2 * WINDOW).then_some(full);
+        }
+        &mut self.current
+    }
+}
+
+/// Collects; see [`ConnectionStats`] for what comes out.
+pub(crate) struct Stats {
+    started: Instant,
+    active: AtomicU64,
+    total: AtomicU64,
+    windows: Mutex<Windows>,
+}
+
+impl Stats {
+    pub(crate) fn new(now: Instant) -> Self {
+        let windows = Mutex::new(Windows {
+            current: Window::new(now),
+            previous: None,
+        });
+        Stats {
+            started: now,
+            active: AtomicU64::new(0),
+            total: AtomicU64::new(0),
+            windows,
+        }
+    }
+
+    pub(crate) fn opened(&self) {
+        self.active.fetch_add(1, Relaxed);
+        self.total.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn closed(&self) {
+        self.active.fetch_sub(1, Relaxed);
+    }
+
+    pub(crate) fn active(&self) -> u64 {
+        self.active.load(Relaxed)
+    }
+
+    /// A client event was answered, `arrived` being when it came.
+    pub(crate) fn answered(&self, arrived: Instant, refused: bool, now: Instant) {
+        let micros = u64::try_from(now.saturating_duration_since(arrived).as_micros()).unwrap_or(MAX_MICROS);
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = windows.at(now);
+        window.latency.auto(true);
+        window.latency.saturating_record(micros.min(MAX_MICROS));
+        window.answered += 1;
+        window.refused += u64::from(refused);
+    }
+
+    /// So many events were queued for members.
+    pub(crate) fn delivered(&self, count: u64, now: Instant) {
+        self.windows
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .at(now)
+            .delivered += count;
+    }
+
+    pub(crate) fn read(&self, directory: &Directory, now: Instant) -> ConnectionStats {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        windows.at(now);
+        let mut latency = windows.current.latency.clone();
+        let (mut answered, mut refused) = (windows.current.answered, windows.current.refused);
+        let mut delivered = windows.current.delivered;
+        let mut began = windows.current.began;
+        if let Some(previous) = &windows.previous {
+            latency.auto(true);
+            // Both resize themselves, so adding cannot fail.
+            let _ = latency.add(&previous.latency);
+            answered += previous.answered;
+            refused += previous.refused;
+            delivered += previous.delivered;
+            began = previous.began;
+        }
+        drop(windows);
+        let seconds = now.saturating_duration_since(began).as_secs_f64().max(1.0);
+        let millis = |micros: u64| micros as f64 / 1000.0;
+        ConnectionStats {
+            active_connections: self.active(),
+            total_connections: self.total.load(Relaxed),
+            rooms_subscribed: directory.rooms.len() as u64,
+            users_connected: directory.users.len() as u64,
+            average_latency: latency.mean() / 1000.0,
+            latency: Latency {
+                p50: millis(latency.value_at_quantile(0.5)),
+                p95: millis(latency.value_at_quantile(0.95)),
+                p99: millis(latency.value_at_quantile(0.99)),
+            },
+            messages_per_second: (answered + delivered) as f64 / seconds,
+            error_rate: if answered == 0 {
+                0.0
+            } else {
+                refused as f64 / answered as f64
+            },
+            memory_bytes: resident_bytes(),
+            uptime_seconds: now.saturating_duration_since(self.started).as_secs(),
+        }
+    }
+}
+
+/// From `/proc/self/status`, which gives it in KiB; 0 on systems without.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line
+        .and_then(|line| line.split_whitespace().next())
+        .and_then(|number| number.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_of_the_last_windows() {
+        let start = Instant::now();
+        let stats = Stats::new(start);
+        let directory = Directory::default();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        for n in 0..100 {
+            stats.answered(start, n < 10, start + Duration::from_millis(n));
+        }
+        let read = stats.read(&directory, after(10));
+        assert!((read.error_rate - 0.1).abs() < 1e-9);
+        assert!((read.messages_per_second - 10.0).abs() < 0.1);
+        assert!((read.latency.p50 - 50.0).abs() < 2.0, "{:?}", read.latency);
+        assert!((read.average_latency - 49.5).abs() < 1.0);
+        assert_eq!(stats.read(&directory, after(70)).error_rate, 0.1);
+        let late = stats.read(&directory, after(400));
+        assert_eq!(
+            (late.error_rate, late.messages_per_second, late.latency),
+            (0.0, 0.0, Latency::default())
+        );
+        assert_eq!(late.uptime_seconds, 400);
+    }
+}

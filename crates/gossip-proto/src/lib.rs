@@ -1,0 +1,18 @@
+//! What goes over the wire: the types of the contract and the sans-IO codecs of its protocols (Engine.IO v4,
+//! Socket.IO v5, plain WebSocket frames). Bytes in, values out. No sockets, no clock, no rules: what may happen is
+//! decided in gossip-core.
+
+pub mod engineio;
+mod error;
+pub mod frame;
+pub mod id;
+mod json;
+pub mod model;
+pub mod plain;
+pub mod refusal;
+pub mod reply;
+pub mod request;
+pub mod socketio;
+pub mod timestamp;
+
+pub use error::Error as CodecError;

@@ -1,0 +1,450 @@
+//! What a client asks, read from an event's name and data (contract §2): shapes and types, naming the member at fault.
+//! Lengths, ranges and rights are not decided here but in gossip-core.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::id::{IntentId, RoomId, Seq, UserId};
+use crate::model::{Status, VoteAction};
+use crate::refusal::{Code, Refusal};
+
+/// The most items a page or a history holds.
+pub const MAX_LIMIT: u64 = 100;
+/// What a page holds when the client does not say.
+pub const DEFAULT_LIMIT: u64 = 50;
+/// The most characters of a `requestId`.
+pub const MAX_REQUEST_ID: usize = 64;
+
+/// A token that never shows itself in a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(pub String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// A client's own id for a command, so that a repetition is recognised: 1…64 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// The text as the client sent it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One page of a list: how much, and after which one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// 1…[`MAX_LIMIT`].
+    pub limit: u64,
+    /// The `nextBefore` of the page before.
+    pub before: Option<String>,
+}
+
+/// A client event with its data, well-formed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// `authenticate`
+    Authenticate {
+        /// The JWT.
+        token: Token,
+        /// Must equal the token's `sub`.
+        user_id: Option<UserId>,
+    },
+    /// `join_room`
+    JoinRoom {
+        /// Which.
+        room_id: RoomId,
+        /// The last event the client has.
+        since: Option<Seq>,
+        /// How many of the newest intents to send along, at most [`MAX_LIMIT`].
+        history: Option<u64>,
+    },
+    /// `leave_room`
+    LeaveRoom {
+        /// Which.
+        room_id: RoomId,
+    },
+    /// `new_gossip`
+    NewGossip {
+        /// Where.
+        room_id: RoomId,
+        /// The text as sent.
+        content: String,
+        /// Any JSON but `null`.
+        metadata: Option<Value>,
+        /// As sent.
+        expires_in_minutes: Option<u64>,
+        /// For repetition.
+        request_id: Option<RequestId>,
+    },
+    /// `update_gossip`
+    UpdateGossip {
+        /// Which.
+        intent_id: IntentId,
+        /// To what.
+        status: Status,
+        /// Why, as sent.
+        reason: Option<String>,
+        /// For repetition.
+        request_id: Option<RequestId>,
+    },
+    /// `vote_gossip`
+    VoteGossip {
+        /// On what.
+        intent_id: IntentId,
+        /// How.
+        action: VoteAction,
+    },
+    /// `comment_gossip`
+    CommentGossip {
+        /// On what.
+        intent_id: IntentId,
+        /// The text as sent.
+        content: String,
+        /// For repetition.
+        request_id: Option<RequestId>,
+    },
+    /// `list_gossip`
+    ListGossip {
+        /// Where.
+        room_id: RoomId,
+        /// How much.
+        page: Page,
+        /// Only these.
+        status: Option<Status>,
+    },
+    /// `get_gossip`
+    GetGossip {
+        /// Which.
+        intent_id: IntentId,
+    },
+    /// `list_updates`
+    ListUpdates {
+        /// Of which.
+        intent_id: IntentId,
+        /// How much.
+        page: Page,
+    },
+}
+
+impl Request {
+    /// Reads an event. `data` is its first argument, absent when there was none.
+    ///
+    /// # Errors
+    /// `unknown_event`, or `invalid_input` with the member at fault (`data` when the whole is not an object).
+    pub fn parse(event: &str, data: Option<&RawValue>) -> Result<Request, Refusal> {
+        let read: fn(&Fields<'_>) -> Result<Request, Refusal> = match event {
+            "authenticate" => Self::authenticate,
+            "join_room" => Self::join_room,
+            "leave_room" => |f| {
+                Ok(Request::LeaveRoom {
+                    room_id: f.required("roomId", id)?,
+                })
+            },
+            "new_gossip" => Self::new_gossip,
+            "update_gossip" => Self::update_gossip,
+            "vote_gossip" => Self::vote_gossip,
+            "comment_gossip" => Self::comment_gossip,
+            "list_gossip" => Self::list_gossip,
+            "get_gossip" => |f| {
+                Ok(Request::GetGossip {
+                    intent_id: f.required("intentId", id)?,
+                })
+            },
+            "list_updates" => Self::list_updates,
+            _ => return Err(Refusal::new(Code::UnknownEvent, "there is no such event")),
+        };
+        read(&Fields::read(data)?)
+    }
+
+    fn authenticate(f: &Fields<'_>) -> Result<Request, Refusal> {
+        Ok(Request::Authenticate {
+            token: f.required("token", |raw| text(raw).map(Token))?,
+            user_id: f.optional("userId", id)?,
+        })
+    }
+
+    fn join_room(f: &Fields<'_>) -> Result<Request, Refusal> {
+        Ok(Request::JoinRoom {
+            room_id: f.required("roomId", id)?,
+            since: f.optional("since", |raw| whole_number(raw).map(Seq))?,
+            history: f.optional("history", |raw| match whole_number(raw)? {
+                n if n <= MAX_LIMIT => Ok(n),
+                _ => Err("must be at most 100".into()),
+            })?,
+        })
+    }
+
+    fn new_gossip(f: &Fields<'_>) -> Result<Request, Refusal> {
+        Ok(Request::NewGossip {
+            room_id: f.required("roomId", id)?,
+            content: f.required("content", text)?,
+            metadata: f.optional("metadata", json)?,
+            expires_in_minutes: f.optional("expiresInMinutes", whole_number)?,
+            request_id: f.request_id()?,
+        })
+    }
+
+    fn update_gossip(f: &Fields<'_>) -> Result<Request, Refusal> {
+        Ok(Request::UpdateGossip {
+            intent_id: f.required("intentId", id)?,
+            status: f.required("status", word)?,
+            reason: f.optional("reason", text)?,
+            request_id: f.request_id()?,
+        })
+    }
+
+    fn vote_gossip(f: &Fields<'_>) -> Result<Request, Refusal> {
+        Ok(Request::VoteGossip {
+            intent_id: f.required("intentId", id)?,
+            action: f.required("action", word)?,
+        })
+    }
+
+    fn comment_gossip(f: &Fields<'_>) -> Result<Request, Refusal> {
+        Ok(Request::CommentGossip {
+            intent_id: f.required("intentId", id)?,
+            content: f.required("content", text)?,
+            request_id: f.request_id()?,
+        })
+    }
+
+    fn list_gossip(f: &Fields<'_>) -> Result<Request, Refusal> {
+        Ok(Request::ListGossip {
+            room_id: f.required("roomId", id)?,
+            page: f.page()?,
+            status: f.optional("status", word)?,
+        })
+    }
+
+    fn list_updates(f: &Fields<'_>) -> Result<Request, Refusal> {
+        Ok(Request::ListUpdates {
+            intent_id: f.required("intentId", id)?,
+            page: f.page()?,
+        })
+    }
+}
+
+type Wrong = Cow<'static, str>;
+
+/// The members of a data object, each still as it came: one that is wrong, however deep or large, spoils only itself.
+/// Members that nobody asks for are ignored.
+struct Fields<'a>(HashMap<Cow<'a, str>, &'a RawValue>);
+
+impl<'a> Fields<'a> {
+    fn read(data: Option<&'a RawValue>) -> Result<Self, Refusal> {
+        let raw = data.ok_or_else(|| Refusal::invalid("data", "must be an object"))?;
+        serde_json::from_str(raw.get())
+            .map(Fields)
+            .map_err(|_| Refusal::invalid("data", "must be an object"))
+    }
+
+    /// The member, unless it is missing or `null`, which mean the same to a JavaScript client.
+    fn present(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.get(name).copied().filter(|raw| raw.get() != "null")
+    }
+
+    fn optional<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(&'a RawValue) -> Result<T, Wrong>,
+    ) -> Result<Option<T>, Refusal> {
+        self.present(name)
+            .map(read)
+            .transpose()
+            .map_err(|wrong| Refusal::invalid(name, wrong))
+    }
+
+    fn required<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(&'a RawValue) -> Result<T, Wrong>,
+    ) -> Result<T, Refusal> {
+        self.optional(name, read)?
+            .ok_or_else(|| Refusal::invalid(name, "is required"))
+    }
+
+    fn request_id(&self) -> Result<Option<RequestId>, Refusal> {
+        self.optional("requestId", |raw| {
+            let id = text(raw)?;
+            match id.chars().count() {
+                1..=MAX_REQUEST_ID if !id.contains('\0') => Ok(RequestId(id)),
+                _ => Err("must have 1 to 64 characters".into()),
+            }
+        })
+    }
+
+    fn page(&self) -> Result<Page, Refusal> {
+        let limit = self.optional("limit", |raw| match whole_number(raw)? {
+            n @ 1..=MAX_LIMIT => Ok(n),
+            _ => Err("must be 1 to 100".into()),
+        })?;
+        Ok(Page {
+            limit: limit.unwrap_or(DEFAULT_LIMIT),
+            before: self.optional("before", text)?,
+        })
+    }
+}
+
+fn text(raw: &RawValue) -> Result<String, Wrong> {
+    if !raw.get().starts_with('"') {
+        return Err("must be a string".into());
+    }
+    // What is left to go wrong is an escape that stands for half a character.
+    serde_json::from_str(raw.get()).map_err(|_| "must be well-formed Unicode".into())
+}
+
+fn id<T: FromStr<Err = crate::id::NotAUuid>>(raw: &RawValue) -> Result<T, Wrong> {
+    text(raw)?
+        .parse()
+        .map_err(|wrong: crate::id::NotAUuid| wrong.to_string().into())
+}
+
+fn word<T: FromStr<Err = crate::model::UnknownWord>>(raw: &RawValue) -> Result<T, Wrong> {
+    text(raw)?
+        .parse()
+        .map_err(|wrong: crate::model::UnknownWord| wrong.to_string().into())
+}
+
+/// A whole number from 0, also as `5.0`, which some clients write.
+fn whole_number(raw: &RawValue) -> Result<u64, Wrong> {
+    /// Up to here a double counts in ones.
+    const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
+    if let Ok(number) = serde_json::from_str::<u64>(raw.get()) {
+        return Ok(number);
+    }
+    match serde_json::from_str::<f64>(raw.get()) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked on this line"
+        )]
+        Ok(number) if number.fract() == 0.0 && (0.0..=MAX_SAFE).contains(&number) => Ok(number as u64),
+        _ => Err("must be a whole number".into()),
+    }
+}
+
+fn json(raw: &RawValue) -> Result<Value, Wrong> {
+    serde_json::from_str(raw.get()).map_err(|_| "is nested too deeply, or holds what is no JSON value".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(event: &str, data: &str) -> Result<Request, Refusal> {
+        let raw: &RawValue = serde_json::from_str(data).unwrap();
+        Request::parse(event, Some(raw))
+    }
+
+    #[track_caller]
+    fn refused(event: &str, data: &str, field: &str) {
+        let refusal = parse(event, data).expect_err(data);
+        assert_eq!(
+            (refusal.code, refusal.field),
+            (Code::InvalidInput, Some(field)),
+            "{event} {data}: {refusal}"
+        );
+    }
+
+    const ROOM: &str = "018f2a3e-0000-7000-8000-000000000001";
+
+    #[test]
+    fn names_the_member_at_fault() {
+        for data in ["null", "1", "\"x\"", "[]", "true"] {
+            refused("join_room", data, "data");
+        }
+        assert_eq!(Request::parse("join_room", None).unwrap_err().field, Some("data"));
+        for (event, data, field) in [
+            ("join_room", "{}".to_owned(), "roomId"),
+            ("join_room", r#"{"roomId":5}"#.into(), "roomId"),
+            ("join_room", r#"{"roomId":"room-123"}"#.into(), "roomId"),
+            ("join_room", r#"{"__proto__":{"roomId":"x"}}"#.into(), "roomId"),
+            ("join_room", format!(r#"{{"roomId":"{ROOM}","since":-1}}"#), "since"),
+            ("join_room", format!(r#"{{"roomId":"{ROOM}","since":1e400}}"#), "since"),
+            (
+                "join_room",
+                format!(r#"{{"roomId":"{ROOM}","history":101}}"#),
+                "history",
+            ),
+            ("new_gossip", format!(r#"{{"roomId":"{ROOM}"}}"#), "content"),
+            (
+                "new_gossip",
+                format!(r#"{{"roomId":"{ROOM}","content":null}}"#),
+                "content",
+            ),
+            (
+                "new_gossip",
+                format!(r#"{{"roomId":"{ROOM}","content":"\ud800"}}"#),
+                "content",
+            ),
+            (
+                "new_gossip",
+                format!(r#"{{"roomId":"{ROOM}","content":"x","expiresInMinutes":1.5}}"#),
+                "expiresInMinutes",
+            ),
+            (
+                "new_gossip",
+                format!(r#"{{"roomId":"{ROOM}","content":"x","requestId":""}}"#),
+                "requestId",
+            ),
+            (
+                "vote_gossip",
+                format!(r#"{{"intentId":"{ROOM}","action":"up"}}"#),
+                "action",
+            ),
+            (
+                "update_gossip",
+                format!(r#"{{"intentId":"{ROOM}","status":"gone"}}"#),
+                "status",
+            ),
+            ("list_gossip", format!(r#"{{"roomId":"{ROOM}","limit":0}}"#), "limit"),
+            ("list_gossip", format!(r#"{{"roomId":"{ROOM}","limit":101}}"#), "limit"),
+        ] {
+            refused(event, &data, field);
+        }
+    }
+
+    #[test]
+    fn depth_spoils_only_its_own_member() {
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        refused(
+            "new_gossip",
+            &format!(r#"{{"roomId":"{ROOM}","content":"x","metadata":{deep}}}"#),
+            "metadata",
+        );
+        assert!(parse("join_room", &format!(r#"{{"roomId":"{ROOM}","other":{deep}}}"#)).is_ok());
+    }
+
+    #[test]
+    fn null_is_absent_and_whole_doubles_are_whole() {
+        let request = parse(
+            "join_room",
+            &format!(r#"{{"roomId":"{ROOM}","since":null,"history":5.0}}"#),
+        )
+        .unwrap();
+        assert_eq!(
+            request,
+            Request::JoinRoom {
+                room_id: ROOM.parse().unwrap(),
+                since: None,
+                history: Some(5)
+            }
+        );
+    }
+
+    #[test]
+    fn unknown_events_are_told_apart() {
+        assert_eq!(parse("gossip", "{}").unwrap_err().code, Code::UnknownEvent);
+    }
+}

@@ -1,0 +1,440 @@
+//! What a batch of commands comes to, given the rows they touch: one decision for every database. A store loads
+//! [`Facts`], calls [`decide`], writes [`Writes`] and commits. No I/O here.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use gossip_core::command::{Action, Actor, Command, Fingerprint};
+use gossip_core::env::Env;
+use gossip_core::status::{StatusChange, expire, must_be_open, set_status};
+use gossip_core::text::{Metadata, Text};
+use gossip_core::vote::vote;
+use gossip_proto::id::{IntentId, RoomId, Seq, UpdateId, UserId};
+use gossip_proto::model::{GossipUpdate, GossipUpdateType, Intent, Status, Update, UpdateType, Vote, VoteAction};
+use gossip_proto::refusal::{Code, Refusal};
+use gossip_proto::reply::Outcome;
+use gossip_proto::request::RequestId;
+use gossip_proto::timestamp::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{Committed, Error, LogEvent, Position};
+
+/// The rows a batch touches, as they are under its locks.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The intents named, where they exist.
+    pub intents: HashMap<IntentId, Arc<Intent>>,
+    /// The votes that stand of those who vote.
+    pub votes: HashMap<(IntentId, UserId), Vote>,
+    /// The last seq of every room touched; a room not here has none yet.
+    pub rooms: HashMap<RoomId, Seq>,
+    /// The memberships of actors whose reach depends on them.
+    pub members: HashSet<(RoomId, UserId)>,
+    /// The request ids that were used before.
+    pub requests: HashMap<(UserId, RequestId), (Fingerprint, Outcome)>,
+    /// The last position given.
+    pub position: Position,
+}
+
+/// A request id with its first result.
+#[derive(Debug)]
+pub struct RequestRow {
+    /// Whose.
+    pub user: UserId,
+    /// Its id.
+    pub id: RequestId,
+    /// What it asked.
+    pub fingerprint: Fingerprint,
+    /// What it was answered.
+    pub result: Outcome,
+}
+
+/// What must be written, one bulk statement a field.
+#[derive(Debug)]
+pub struct Writes {
+    /// The moment of the batch.
+    pub now: Timestamp,
+    /// Rows to insert.
+    pub new_intents: Vec<Arc<Intent>>,
+    /// Rows whose status, counts or `updatedAt` changed.
+    pub changed_intents: Vec<Arc<Intent>>,
+    /// Votes as they stand now; `None` where one was taken back.
+    pub votes: Vec<(IntentId, UserId, Option<Vote>)>,
+    /// Rows to insert.
+    pub updates: Vec<Arc<Update>>,
+    /// Rooms' new seqs.
+    pub rooms: Vec<(RoomId, Seq)>,
+    /// Rows to insert.
+    pub log: Vec<LogEvent>,
+    /// Rows to insert.
+    pub requests: Vec<RequestRow>,
+    /// The last position given.
+    pub position: Position,
+}
+
+impl Writes {
+    /// Nothing changed: the transaction need not be committed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.log.is_empty() && self.requests.is_empty()
+    }
+}
+
+/// Decides every command in turn, each seeing what those before it did.
+///
+/// Votes on one intent make one event at the end of the batch (contract §4, Order): the counts are absolute, so the
+/// last one says it all.
+///
+/// # Errors
+/// Only when an event would not become JSON.
+pub fn decide(batch: &[Command], facts: Facts, env: &dyn Env) -> Result<(Committed, Writes), Error> {
+    let mut run = Run::new(facts, env);
+    let mut answers = Vec::with_capacity(batch.len());
+    for command in batch {
+        answers.push(match run.command(command) {
+            Ok(answer) => Ok(answer?),
+            Err(refusal) => Err(refusal),
+        });
+    }
+    run.vote_events()?;
+    let results = answers
+        .into_iter()
+        .map(|answer| answer.and_then(|answer| run.outcome(answer)))
+        .collect();
+    let committed = Committed {
+        results,
+        events: run.log.clone(),
+    };
+    Ok((committed, run.into_writes()))
+}
+
+/// What a command is answered with, once the batch is decided.
+enum Answer {
+    Now(Outcome),
+    /// The intent as the batch leaves it.
+    Vote(IntentId),
+}
+
+/// `Err` outside: refused. `Err` inside: a fault of ours, which fails the batch.
+type Decision = Result<Result<Answer, Error>, Refusal>;
+
+struct Run<'a> {
+    env: &'a dyn Env,
+    now: Timestamp,
+    facts: Facts,
+    new_intents: Vec<IntentId>,
+    changed_intents: HashSet<IntentId>,
+    changed_votes: HashSet<(IntentId, UserId)>,
+    /// Intents that wait for their `vote` event, in the order of their first vote.
+    voted: Vec<IntentId>,
+    /// The `vote` events' seqs, once those events exist.
+    vote_seqs: HashMap<IntentId, Seq>,
+    updates: Vec<Arc<Update>>,
+    touched_rooms: HashSet<RoomId>,
+    log: Vec<LogEvent>,
+    requests: Vec<RequestRow>,
+}
+
+impl<'a> Run<'a> {
+    fn new(facts: Facts, env: &'a dyn Env) -> Self {
+        Run {
+            env,
+            now: env.now(),
+            facts,
+            new_intents: Vec::new(),
+            changed_intents: HashSet::new(),
+            changed_votes: HashSet::new(),
+            voted: Vec::new(),
+            vote_seqs: HashMap::new(),
+            updates: Vec::new(),
+            touched_rooms: HashSet::new(),
+            log: Vec::new(),
+            requests: Vec::new(),
+        }
+    }
+
+    fn command(&mut self, command: &Command) -> Decision {
+        let Some(request_id) = &command.request_id else {
+            return self.action(&command.actor, &command.action);
+        };
+        let key = (command.actor.user, request_id.clone());
+        let fingerprint = command.fingerprint();
+        if let Some((first, result)) = self.facts.requests.get(&key) {
+            if *first != fingerprint {
+                return Err(Refusal::new(
+                    Code::Conflict,
+                    "the requestId was used for another command",
+                ));
+            }
+            return Ok(Ok(Answer::Now(result.clone())));
+        }
+        let answer = match self.action(&command.actor, &command.action)? {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Err(error)),
+        };
+        if let Answer::Now(result) = &answer {
+            let (user, id) = key.clone();
+            self.requests.push(RequestRow {
+                user,
+                id,
+                fingerprint,
+                result: result.clone(),
+            });
+            self.facts.requests.insert(key, (fingerprint, result.clone()));
+        }
+        Ok(Ok(answer))
+    }
+
+    fn action(&mut self, actor: &Actor, action: &Action) -> Decision {
+        match action {
+            Action::Post {
+                room,
+                content,
+                metadata,
+                lives,
+            } => {
+                actor
+                    .reach
+                    .check(*room, || self.facts.members.contains(&(*room, actor.user)))?;
+                let expires_at = self.now.plus(*lives);
+                Ok(self.post(actor.user, *room, content, metadata.as_ref(), expires_at))
+            }
+            Action::Vote { intent, action } => {
+                let intent = self.visible(actor, *intent)?.id;
+                self.vote(actor.user, intent, *action)
+            }
+            Action::Comment { intent, content } => {
+                let intent = self.visible(actor, *intent)?;
+                must_be_open(&intent, self.now)?;
+                Ok(self.comment(actor.user, &intent, content))
+            }
+            Action::SetStatus { intent, status, reason } => {
+                let intent = self.visible(actor, *intent)?;
+                let change = set_status(&intent, *status, self.now)?;
+                Ok(self.status(actor.user, intent, change, reason.as_ref()))
+            }
+            Action::Expire { intent } => {
+                let intent = self.visible(actor, *intent)?;
+                let change = expire(&intent, self.now);
+                Ok(self.status(actor.user, intent, change, None))
+            }
+        }
+    }
+
+    /// The intent, if it exists in a room the actor reaches; otherwise both are the same `not_found`.
+    fn visible(&self, actor: &Actor, id: IntentId) -> Result<Arc<Intent>, Refusal> {
+        let intent = self.facts.intents.get(&id).ok_or_else(Refusal::intent_not_found)?;
+        let is_member = || self.facts.members.contains(&(intent.room_id, actor.user));
+        actor
+            .reach
+            .check(intent.room_id, is_member)
+            .map_err(|_| Refusal::intent_not_found())?;
+        Ok(Arc::clone(intent))
+    }
+
+    fn post(
+        &mut self,
+        user: UserId,
+        room: RoomId,
+        content: &Text,
+        metadata: Option<&Metadata>,
+        expires_at: Timestamp,
+    ) -> Result<Answer, Error> {
+        let intent = Arc::new(Intent {
+            id: IntentId(self.env.new_id()),
+            room_id: room,
+            user_id: user,
+            content: content.as_str().to_owned(),
+            status: Status::Pending,
+            metadata: metadata.map(|metadata| metadata.as_value().clone()),
+            upvotes: 0,
+            downvotes: 0,
+            expires_at: Some(expires_at),
+            created_at: self.now,
+            updated_at: self.now,
+        });
+        let seq = self.event(GossipUpdateType::NewIntent, &intent, None)?;
+        self.new_intents.push(intent.id);
+        self.facts.intents.insert(intent.id, Arc::clone(&intent));
+        Ok(Answer::Now(Outcome::Intent { intent, seq }))
+    }
+
+    fn vote(&mut self, user: UserId, id: IntentId, action: VoteAction) -> Decision {
+        let intent = self.facts.intents.get_mut(&id).ok_or_else(Refusal::intent_not_found)?;
+        let key = (id, user);
+        let current = self.facts.votes.get(&key).copied();
+        if let Some(change) = vote(intent, current, action, self.now)? {
+            change.apply(Arc::make_mut(intent), self.now);
+            match change.stands {
+                Some(vote) => self.facts.votes.insert(key, vote),
+                None => self.facts.votes.remove(&key),
+            };
+            self.changed_intents.insert(id);
+            self.changed_votes.insert(key);
+            self.update(id, user, UpdateType::Vote, Some(action.as_str().to_owned()), None);
+            if self.vote_seqs.insert(id, Seq::default()).is_none() {
+                self.voted.push(id);
+            }
+        }
+        Ok(Ok(Answer::Vote(id)))
+    }
+
+    fn comment(&mut self, user: UserId, intent: &Arc<Intent>, content: &Text) -> Result<Answer, Error> {
+        let update = self.update(
+            intent.id,
+            user,
+            UpdateType::Comment,
+            Some(content.as_str().to_owned()),
+            None,
+        );
+        let seq = self.event(GossipUpdateType::Comment, intent, Some(&update))?;
+        Ok(Answer::Now(Outcome::Update { update, seq }))
+    }
+
+    fn status(
+        &mut self,
+        user: UserId,
+        intent: Arc<Intent>,
+        change: Option<StatusChange>,
+        reason: Option<&Text>,
+    ) -> Result<Answer, Error> {
+        let Some(change) = change else {
+            let seq = self.seq(intent.room_id);
+            return Ok(Answer::Now(Outcome::Intent { intent, seq }));
+        };
+        let mut after = (*intent).clone();
+        change.apply(&mut after, self.now);
+        let intent = Arc::new(after);
+        self.change_intent(Arc::clone(&intent));
+        let reason = reason.map(|reason| reason.as_str().to_owned());
+        let metadata = json!({ "oldStatus": change.old, "newStatus": change.new });
+        let update = self.update(
+            intent.id,
+            user,
+            UpdateType::StatusChange,
+            reason.clone(),
+            Some(metadata),
+        );
+        let mut seq = self.event(GossipUpdateType::StatusChange, &intent, Some(&update))?;
+        if change.is_verdict() {
+            let metadata = json!({ "verdict": change.new });
+            let update = self.update(intent.id, user, UpdateType::Verification, reason, Some(metadata));
+            seq = self.event(GossipUpdateType::Verification, &intent, Some(&update))?;
+        }
+        Ok(Answer::Now(Outcome::Intent { intent, seq }))
+    }
+
+    fn vote_events(&mut self) -> Result<(), Error> {
+        for id in std::mem::take(&mut self.voted) {
+            if let Some(intent) = self.facts.intents.get(&id).cloned() {
+                let seq = self.event(GossipUpdateType::Vote, &intent, None)?;
+                self.vote_seqs.insert(id, seq);
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome(&self, answer: Answer) -> Result<Outcome, Refusal> {
+        match answer {
+            Answer::Now(outcome) => Ok(outcome),
+            Answer::Vote(id) => {
+                let intent = Arc::clone(self.facts.intents.get(&id).ok_or_else(Refusal::intent_not_found)?);
+                let seq = self
+                    .vote_seqs
+                    .get(&id)
+                    .copied()
+                    .unwrap_or_else(|| self.seq(intent.room_id));
+                Ok(Outcome::Intent { intent, seq })
+            }
+        }
+    }
+
+    /// The room's present seq.
+    fn seq(&self, room: RoomId) -> Seq {
+        self.facts.rooms.get(&room).copied().unwrap_or_default()
+    }
+
+    fn change_intent(&mut self, intent: Arc<Intent>) {
+        self.changed_intents.insert(intent.id);
+        self.facts.intents.insert(intent.id, intent);
+    }
+
+    fn update(
+        &mut self,
+        intent_id: IntentId,
+        user_id: UserId,
+        kind: UpdateType,
+        content: Option<String>,
+        metadata: Option<Value>,
+    ) -> Arc<Update> {
+        let id = UpdateId(self.env.new_id());
+        let update = Arc::new(Update {
+            id,
+            intent_id,
+            user_id,
+            kind,
+            content,
+            metadata,
+            created_at: self.now,
+        });
+        self.updates.push(Arc::clone(&update));
+        update
+    }
+
+    /// Gives the room its next event.
+    fn event(&mut self, kind: GossipUpdateType, intent: &Intent, update: Option<&Update>) -> Result<Seq, Error> {
+        let room_id = intent.room_id;
+        let seq = self.seq(room_id).next();
+        let data = GossipUpdate {
+            kind,
+            intent,
+            update,
+            timestamp: self.now,
+            room_id,
+            seq,
+        };
+        let payload = serde_json::to_string(&data)?.into();
+        self.facts.rooms.insert(room_id, seq);
+        self.touched_rooms.insert(room_id);
+        self.facts.position = Position(self.facts.position.0 + 1);
+        self.log.push(LogEvent {
+            position: self.facts.position,
+            room: room_id,
+            seq,
+            payload,
+        });
+        Ok(seq)
+    }
+
+    fn into_writes(self) -> Writes {
+        let Run {
+            facts,
+            changed_intents,
+            changed_votes,
+            touched_rooms,
+            ..
+        } = self;
+        let find = |id: &IntentId| facts.intents.get(id).cloned();
+        let changed = |id: &&IntentId| !self.new_intents.contains(id);
+        Writes {
+            now: self.now,
+            new_intents: self.new_intents.iter().filter_map(find).collect(),
+            changed_intents: changed_intents.iter().filter(changed).filter_map(find).collect(),
+            votes: changed_votes
+                .into_iter()
+                .map(|key| (key.0, key.1, facts.votes.get(&key).copied()))
+                .collect(),
+            updates: self.updates,
+            rooms: touched_rooms
+                .into_iter()
+                .map(|room| (room, facts.rooms.get(&room).copied().unwrap_or_default()))
+                .collect(),
+            log: self.log,
+            requests: self.requests,
+            position: facts.position,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! SQLite, the embedded default: one file, WAL, every commit flushed to disk before it returns (`synchronous=FULL`;
+//! in batches that costs nothing against NORMAL). One connection writes, since SQLite has one writer; a few read.
+
+mod commit;
+mod read;
+mod rows;
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use gossip_core::command::Command;
+use gossip_core::env::Env;
+use gossip_proto::id::{IntentId, RoomId, UserId};
+use gossip_proto::model::{Intent, Status, Update, Vote};
+use gossip_proto::timestamp::Timestamp;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::{Committed, Cursor, Error, JoinQuery, Paged, RoomSnapshot, Store, StoreFuture};
+
+/// How many connections read beside the one that writes.
+const READERS: u32 = 4;
+
+/// A SQLite database that keeps gossip.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens `sqlite://path`, creating the file if there is none, and migrates it. `timeout` is how long to wait for
+    /// a file that another process has locked.
+    ///
+    /// # Errors
+    /// When the URL is wrong, the file cannot be opened, or the migration fails.
+    pub async fn open(url: &str, timeout: Duration) -> Result<Self, Error> {
+        let options = SqliteConnectOptions::from_str(url).map_err(|error| Error::Url(error.to_string()))?;
+        Self::open_with(options, timeout).await
+    }
+
+    /// As [`SqliteStore::open`], by path.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub async fn open_path(path: &Path, timeout: Duration) -> Result<Self, Error> {
+        Self::open_with(SqliteConnectOptions::new().filename(path), timeout).await
+    }
+
+    async fn open_with(options: SqliteConnectOptions, timeout: Duration) -> Result<Self, Error> {
+        let options = options
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(timeout)
+            .disable_statement_logging();
+        // The defaults would probe a connection before every use and replace it now and then: for a file, mere cost.
+        let pool = || {
+            SqlitePoolOptions::new()
+                .test_before_acquire(false)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .acquire_timeout(timeout.max(Duration::from_secs(1)))
+        };
+        let open = Error::while_("opening the database");
+        let writer = pool()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(open)?;
+        sqlx::migrate!("../../migrations/sqlite")
+            .run(&writer)
+            .await
+            .map_err(Error::Migration)?;
+        let readers = pool().max_connections(READERS).connect_lazy_with(options);
+        Ok(SqliteStore { writer, readers })
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit<'a>(&'a self, batch: &'a [Command], env: &'a dyn Env) -> StoreFuture<'a, Committed> {
+        Box::pin(commit::commit(&self.writer, batch, env))
+    }
+
+    fn room(&self, room: RoomId, query: JoinQuery) -> StoreFuture<'_, RoomSnapshot> {
+        Box::pin(read::room(&self.readers, room, query))
+    }
+
+    fn intent(&self, id: IntentId, viewer: UserId) -> StoreFuture<'_, Option<(Intent, Option<Vote>)>> {
+        Box::pin(read::intent(&self.readers, id, viewer))
+    }
+
+    fn intents(
+        &self,
+        room: RoomId,
+        status: Option<Status>,
+        limit: u64,
+        before: Option<Cursor>,
+    ) -> StoreFuture<'_, Paged<Intent>> {
+        Box::pin(read::intents(&self.readers, room, status, limit, before))
+    }
+
+    fn updates(
+        &self,
+        intent: IntentId,
+        with_votes: bool,
+        limit: u64,
+        before: Option<Cursor>,
+    ) -> StoreFuture<'_, Paged<Update>> {
+        Box::pin(read::updates(&self.readers, intent, with_votes, limit, before))
+    }
+
+    fn is_member(&self, room: RoomId, user: UserId) -> StoreFuture<'_, bool> {
+        Box::pin(read::is_member(&self.readers, room, user))
+    }
+
+    fn due(&self, now: Timestamp, limit: u64) -> StoreFuture<'_, Vec<IntentId>> {
+        Box::pin(read::due(&self.readers, now, limit))
+    }
+
+    fn prune(&self, before: Timestamp, limit: u64) -> StoreFuture<'_, u64> {
+        Box::pin(commit::prune(&self.writer, before, limit))
+    }
+
+    fn ping(&self) -> StoreFuture<'_, ()> {
+        Box::pin(read::ping(&self.readers))
+    }
+
+    fn close(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async {
+            self.readers.close().await;
+            self.writer.close().await;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! Engine.IO v4 sessions (<https://socket.io/docs/v4/engine-io-protocol/>): a message stream that lives on a WebSocket,
+//! on HTTP long-polling, or first on one and then on the other, with a heartbeat. What the messages mean is an [`App`]'s
+//! business. [`Server::handle_plain`] serves the same sessions to WebSocket clients that speak no Engine.IO.
+//!
+//! Each session has one task, the driver. It calls its [`Handler`] for one message after the other, and is the only one
+//! that reads. Anyone may write: [`Session::queue`] and [`Session::flush`] never wait.
+
+mod close;
+mod config;
+mod driver;
+mod frame;
+mod link;
+mod polling;
+mod probe;
+mod registry;
+mod server;
+mod session;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper::Response;
+use hyper::header::HeaderMap;
+
+pub use close::CloseReason;
+pub use config::Config;
+pub use frame::Frame;
+pub use gossip_proto::engineio::Message;
+pub use server::Server;
+pub use session::{Headers, Session, SessionId};
+
+use crate::http::Body;
+
+/// What the sessions are for.
+pub trait App: Send + Sync + 'static {
+    /// What handles one session.
+    type Handler: Handler;
+
+    /// A session opened. What is queued here follows the handshake.
+    fn open(&self, session: Arc<Session>) -> Self::Handler;
+
+    /// May answer a request that would open a session, for example with 503 while the server drains. Requests of open
+    /// sessions are not asked about.
+    fn refuse(&self, headers: &HeaderMap, peer: SocketAddr) -> Option<Response<Body>> {
+        let _ = (headers, peer);
+        None
+    }
+}
+
+/// Receives what happens to one session. The calls never overlap, and [`closed`](Handler::closed) is the last.
+pub trait Handler: Send + Sync + 'static {
+    /// A message came. The next one is read when the future is done: that is the backpressure. It runs to its end also
+    /// when the session closes meanwhile, so it should not wait for long.
+    ///
+    /// # Errors
+    /// A reason to close the session.
+    fn message(&self, message: Message) -> impl Future<Output = Result<(), CloseReason>> + Send;
+
+    /// A message of `len` bytes was over [`Config::max_payload`] and is lost (WebSocket only; a POST is answered 413).
+    ///
+    /// # Errors
+    /// A reason to close the session, by default [`CloseReason::TooLarge`].
+    fn oversized(&self, len: usize) -> Result<(), CloseReason> {
+        let _ = len;
+        Err(CloseReason::TooLarge)
+    }
+
+    /// A socket that had been too slow for its queue has taken all of it.
+    fn drained(&self) {}
+
+    /// Whether the client has done what it opened the session for. One that has not within [`Config::connect_timeout`]
+    /// is closed; it is asked once, at that time.
+    fn is_established(&self) -> bool {
+        true
+    }
+
+    /// The session is over. Called exactly once, whatever the reason.
+    fn closed(&self, reason: CloseReason);
+}

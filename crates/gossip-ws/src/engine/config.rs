@@ -1,0 +1,55 @@
+//! The settings of an Engine.IO server. Their defaults are the reference server's.
+
+use std::time::Duration;
+
+use crate::http::Cors;
+use crate::transport::Limits;
+
+/// The settings of a [`Server`](super::Server).
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where requests come in, with a slash at the end. Default: `/socket.io/`.
+    pub path: String,
+    /// From a pong (or the opening) to the next ping. Default: 25 s.
+    pub ping_interval: Duration,
+    /// How long a pong may take. Default: 20 s.
+    pub ping_timeout: Duration,
+    /// How long the upgrade of a polling session may take. Default: 10 s.
+    pub upgrade_timeout: Duration,
+    /// How long a client may take until [`Handler::is_established`](super::Handler::is_established). Default: 45 s.
+    pub connect_timeout: Duration,
+    /// How long the body of a POST may take. Default: 30 s.
+    pub body_timeout: Duration,
+    /// The largest message, and the largest body of a POST, in bytes. Default: 1,000,000.
+    pub max_payload: usize,
+    /// How much may wait to be sent to one client, in bytes, before it counts as a slow reader. One group of frames may
+    /// go beyond, if nothing else waits. Default: 1 MiB.
+    pub max_queue_bytes: usize,
+    /// Which web pages may connect. Default: all.
+    pub cors: Cors,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            path: "/socket.io/".to_owned(),
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            upgrade_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(45),
+            body_timeout: Duration::from_secs(30),
+            max_payload: 1_000_000,
+            max_queue_bytes: 1 << 20,
+            cors: Cors::Any,
+        }
+    }
+}
+
+impl Config {
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            max_message: self.max_payload,
+            max_queue: self.max_queue_bytes,
+        }
+    }
+}

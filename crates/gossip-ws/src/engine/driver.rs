@@ -1,0 +1,255 @@
+//! The task of a session: reads, hands messages to the handler one at a time, keeps the heartbeat, waits for a blocked
+//! socket, and brings every session to exactly one end. It decides nothing about HTTP.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use gossip_proto::engineio::{Message, Packet};
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::registry::Registry;
+use super::session::Dialect;
+use super::{CloseReason, Handler, Session};
+use crate::transport::{Incoming, WsReader};
+
+/// How long a closed WebSocket may take to end.
+pub(super) const CLOSE_WAIT: Duration = Duration::from_secs(1);
+
+/// How long a closed polling session waits for the poll that fetches its last packets.
+const FAREWELL_WAIT: Duration = Duration::from_secs(5);
+
+/// Where a session's messages come from at first.
+pub(super) enum Source {
+    WebSocket(Box<WsReader>),
+    Polling(mpsc::Receiver<Inbound>),
+}
+
+/// What a polling session's requests hand to its driver.
+pub(super) enum Inbound {
+    /// The packets of one POST. `done` is answered when all are handled, and dropped where the session closes first.
+    Post {
+        packets: Vec<Packet>,
+        done: oneshot::Sender<()>,
+    },
+    /// The session goes on here.
+    Upgraded(Box<WsReader>),
+}
+
+/// Runs a session to its end. It must be in the registry already.
+pub(super) async fn drive<H: Handler>(session: Arc<Session>, registry: Arc<Registry>, handler: H, source: Source) {
+    let open = Open {
+        session: &session,
+        registry: &registry,
+        handler: &handler,
+        ended: AtomicBool::new(false),
+    };
+    run(&session, &handler, source).await;
+    open.end();
+    let Some(reason) = session.close_reason() else { return };
+    if session.has_farewell() {
+        let fetched = async {
+            while session.has_farewell() {
+                session.woken().await;
+            }
+        };
+        // Fetched or not, the session is forgotten.
+        let _ = timeout(FAREWELL_WAIT, fetched).await;
+        registry.forget(session.id());
+    } else if let Some(writer) = session.take_writer()
+        && !reason.is_transport_gone()
+    {
+        // Boxed, so that it costs an open session nothing.
+        Box::pin(writer.finish(Instant::now() + CLOSE_WAIT)).await;
+    }
+}
+
+/// Ends the session when dropped, however that comes about: a panic of the handler must not leave it in the registry.
+struct Open<'a, H: Handler> {
+    session: &'a Session,
+    registry: &'a Registry,
+    handler: &'a H,
+    ended: AtomicBool,
+}
+
+impl<H: Handler> Open<'_, H> {
+    fn end(&self) {
+        if self.ended.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.session.close(CloseReason::Internal);
+        if !self.session.has_farewell() {
+            self.registry.forget(self.session.id());
+        }
+        self.registry.left();
+        self.handler
+            .closed(self.session.close_reason().unwrap_or(CloseReason::Internal));
+    }
+}
+
+impl<H: Handler> Drop for Open<'_, H> {
+    fn drop(&mut self) {
+        if !self.ended.load(Ordering::Relaxed) {
+            self.end();
+            self.registry.forget(self.session.id());
+        }
+    }
+}
+
+/// Returns when the session is closed and the handler has nothing in hand.
+async fn run<H: Handler>(session: &Session, handler: &H, source: Source) {
+    // The one future that reads, for the whole life of the connection: a read must not be dropped half-way.
+    let mut reading = pin!(read(session, handler, source));
+    let mut done_reading = false;
+    let mut connect_by = Some(Instant::now() + session.config().connect_timeout);
+    let mut timer = pin!(sleep_until(Instant::now()));
+    loop {
+        let closed = session.is_closed();
+        if closed && !session.is_busy() {
+            return;
+        }
+        let (heartbeat, blocked) = session.awaits();
+        let next = connect_by.map_or(heartbeat, |connect_by| connect_by.min(heartbeat));
+        if timer.deadline() != next {
+            timer.as_mut().reset(next);
+        }
+        tokio::select! {
+            biased;
+            reason = &mut reading, if !done_reading => {
+                done_reading = true;
+                session.close(reason);
+            }
+            () = session.woken() => {}
+            () = writable(blocked.as_deref()) => {
+                if session.writable() {
+                    handler.drained();
+                }
+            }
+            () = &mut timer, if !closed => {
+                let now = Instant::now();
+                if connect_by.is_some_and(|connect_by| connect_by <= now) {
+                    connect_by = None;
+                    if !handler.is_established() {
+                        session.close(CloseReason::ConnectTimeout);
+                    }
+                }
+                session.tick(now);
+            }
+        }
+    }
+}
+
+async fn writable(socket: Option<&OwnedWriteHalf>) {
+    match socket {
+        // An error shows at the write that follows.
+        Some(socket) => drop(socket.writable().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads until there is a reason to close.
+async fn read<H: Handler>(session: &Session, handler: &H, source: Source) -> CloseReason {
+    let mut reader = match source {
+        Source::WebSocket(reader) => reader,
+        Source::Polling(inbox) => match read_posts(session, handler, inbox).await {
+            Ok(reader) => reader,
+            Err(reason) => return reason,
+        },
+    };
+    loop {
+        let incoming = match reader.next().await {
+            Ok(incoming) => incoming,
+            Err(error) => {
+                tracing::debug!(session = %session.id(), %error, "WebSocket ended");
+                return CloseReason::from(&error);
+            }
+        };
+        if let Err(reason) = frame(session, handler, incoming).await {
+            return reason;
+        }
+    }
+}
+
+/// Reads POSTs until the session closes or moves to a WebSocket.
+async fn read_posts<H: Handler>(
+    session: &Session,
+    handler: &H,
+    mut inbox: mpsc::Receiver<Inbound>,
+) -> Result<Box<WsReader>, CloseReason> {
+    loop {
+        match inbox.recv().await {
+            Some(Inbound::Post { packets, done }) => {
+                for each in packets {
+                    if let Err(reason) = packet(session, handler, each).await {
+                        // Before the POST is answered: whatever the client does next must find the session closed.
+                        session.close(reason);
+                        if reason == CloseReason::ClientPacket {
+                            let _ = done.send(());
+                        }
+                        return Err(reason);
+                    }
+                }
+                // The client may have given up on its POST; what it sent is handled all the same.
+                let _ = done.send(());
+            }
+            Some(Inbound::Upgraded(reader)) => return Ok(reader),
+            // Not reached: the session holds a sender until it moves.
+            None => return Err(CloseReason::Internal),
+        }
+    }
+}
+
+async fn frame<H: Handler>(session: &Session, handler: &H, incoming: Incoming) -> Result<(), CloseReason> {
+    match (incoming, session.dialect()) {
+        (Incoming::Text(text), Dialect::EngineIo) => match Packet::decode_text(text) {
+            Ok(decoded) => packet(session, handler, decoded).await,
+            Err(_) => Err(CloseReason::Protocol),
+        },
+        (Incoming::Text(text), Dialect::Plain) => message(session, handler, Message::Text(text)).await,
+        (Incoming::Binary(data), _) => message(session, handler, Message::Binary(data)).await,
+        (Incoming::Oversized(_), _) if session.is_closed() => Ok(()),
+        (Incoming::Oversized(len), _) => handler.oversized(len),
+        (Incoming::Ping(payload), _) => {
+            session.pong_frame(&payload);
+            Ok(())
+        }
+        (Incoming::Pong, Dialect::Plain) => {
+            session.pong();
+            Ok(())
+        }
+        (Incoming::Pong, Dialect::EngineIo) => Ok(()),
+        (Incoming::Close(code), _) => {
+            session.close_frame(code);
+            Err(CloseReason::ClientClose)
+        }
+    }
+}
+
+async fn packet<H: Handler>(session: &Session, handler: &H, packet: Packet) -> Result<(), CloseReason> {
+    match packet {
+        Packet::Message(data) => message(session, handler, data).await,
+        Packet::Pong(_) => {
+            session.pong();
+            Ok(())
+        }
+        Packet::Close => Err(CloseReason::ClientPacket),
+        // In v4 the server pings.
+        Packet::Ping(_) => Err(CloseReason::Protocol),
+        // Of no meaning from a client here; the reference server passes over them too.
+        Packet::Open(_) | Packet::Upgrade | Packet::Noop => Ok(()),
+    }
+}
+
+async fn message<H: Handler>(session: &Session, handler: &H, message: Message) -> Result<(), CloseReason> {
+    // What a closed session still receives is of no interest.
+    if session.is_closed() {
+        return Ok(());
+    }
+    session.set_busy(true);
+    let outcome = handler.message(message).await;
+    session.set_busy(false);
+    outcome
+}

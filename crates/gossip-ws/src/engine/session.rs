@@ -1,0 +1,543 @@
+//! The handle to one session: what may be done with it from any thread. All of it is immediate; what takes time is the
+//! driver's, which is woken for it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use gossip_proto::frame::{Opcode, encode_close, encode_frame};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, ORIGIN};
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::driver::Inbound;
+use super::link::{Link, Upgrade};
+use super::{CloseReason, Config, Frame};
+use crate::transport::{Flush, WsWriter};
+
+/// A session's id: random, unguessable, 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId(Uuid);
+
+impl SessionId {
+    pub(crate) fn random() -> SessionId {
+        SessionId(Uuid::new_v4())
+    }
+
+    /// Reads what [`Display`](fmt::Display) wrote, and nothing else.
+    pub(super) fn parse(text: &str) -> Option<SessionId> {
+        (text.len() == 32).then(|| Uuid::try_parse(text).ok().map(SessionId))?
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.simple().fmt(f)
+    }
+}
+
+/// What is kept of the request that opened a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// The `Authorization` header.
+    pub authorization: Option<Box<str>>,
+    /// The `Origin` header.
+    pub origin: Option<Box<str>>,
+}
+
+impl Headers {
+    pub(super) fn of(request: &HeaderMap) -> Headers {
+        let get = |name: HeaderName| request.get(name).and_then(|value| value.to_str().ok()).map(Box::from);
+        Headers {
+            authorization: get(AUTHORIZATION),
+            origin: get(ORIGIN),
+        }
+    }
+}
+
+/// What the frames on a session's WebSocket mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// Text frames are Engine.IO packets, the heartbeat too.
+    EngineIo,
+    /// Frames are messages, and the heartbeat is WebSocket's own.
+    Plain,
+}
+
+/// An open, or recently closed, session.
+pub struct Session {
+    id: SessionId,
+    peer: SocketAddr,
+    config: Arc<Config>,
+    dialect: Dialect,
+    /// A copy of `state.closed.is_some()`.
+    closed: AtomicBool,
+    /// The handler has a message in hand.
+    busy: AtomicBool,
+    /// The driver has something to look at.
+    wake: Notify,
+    state: Mutex<State>,
+}
+
+struct State {
+    link: Link,
+    closed: Option<CloseReason>,
+    heartbeat: Heartbeat,
+    headers: Option<Box<Headers>>,
+}
+
+/// When the next step is due: a ping, or (`awaiting` a pong) the end.
+#[derive(Debug, Clone, Copy)]
+struct Heartbeat {
+    due: Instant,
+    awaiting: bool,
+}
+
+/// How a poll is met.
+#[derive(Debug)]
+pub(super) enum Polled {
+    Now(Bytes),
+    /// The answer comes later; `briefly` where it should not be waited for long.
+    Later {
+        answer: oneshot::Receiver<Bytes>,
+        briefly: bool,
+    },
+    /// The session is closed.
+    Unknown,
+    /// Not now, or not by polling.
+    Refused,
+}
+
+impl Session {
+    pub(super) fn new(
+        peer: SocketAddr,
+        headers: Headers,
+        config: Arc<Config>,
+        dialect: Dialect,
+        link: Link,
+    ) -> Arc<Session> {
+        let heartbeat = Heartbeat {
+            due: Instant::now() + config.ping_interval,
+            awaiting: false,
+        };
+        Arc::new(Session {
+            id: SessionId::random(),
+            peer,
+            config,
+            dialect,
+            closed: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
+            wake: Notify::new(),
+            state: Mutex::new(State {
+                link,
+                closed: None,
+                heartbeat,
+                headers: Some(Box::new(headers)),
+            }),
+        })
+    }
+
+    /// The session's id.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The address of the connection that opened the session.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// What is kept of the opening request; empty after [`forget_headers`](Self::forget_headers).
+    #[must_use]
+    pub fn headers(&self) -> Headers {
+        self.lock().headers.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// Gives the memory of the headers back.
+    pub fn forget_headers(&self) {
+        self.lock().headers = None;
+    }
+
+    /// Queues frames, next to each other, without sending them. False if the session is closed, or now is: where the
+    /// queue is over [`Config::max_queue_bytes`] even after a try to send, it closes as
+    /// [`CloseReason::SlowReader`].
+    pub fn queue(&self, frames: &[Frame]) -> bool {
+        let mut state = self.lock();
+        if state.closed.is_some() {
+            return false;
+        }
+        let size = frames.iter().map(Frame::size).sum();
+        match &mut state.link {
+            Link::WebSocket(writer) => {
+                if !writer.fits(size) && !writer.is_blocked() {
+                    self.flush_websocket(&mut state);
+                }
+            }
+            Link::Polling(polling) if !polling.fits(size) => polling.flush(),
+            Link::Polling(_) | Link::Gone => {}
+        }
+        if state.closed.is_some() {
+            return false;
+        }
+        match &mut state.link {
+            Link::WebSocket(writer) if writer.fits(size) => {
+                for frame in frames {
+                    writer.push(frame.wire().clone());
+                }
+                true
+            }
+            Link::Polling(polling) if polling.fits(size) => {
+                for frame in frames {
+                    polling.push(frame.clone());
+                }
+                true
+            }
+            _ => {
+                self.close_locked(&mut state, CloseReason::SlowReader, None);
+                false
+            }
+        }
+    }
+
+    /// Sends what is queued, as far as the socket takes it without waiting; the driver sends the rest. On polling it
+    /// answers the poll that waits, if one does.
+    pub fn flush(&self) {
+        let mut state = self.lock();
+        match &mut state.link {
+            Link::WebSocket(writer) if writer.is_blocked() || writer.queued() == 0 => {}
+            Link::WebSocket(_) => self.flush_websocket(&mut state),
+            Link::Polling(polling) => polling.flush(),
+            Link::Gone => {}
+        }
+    }
+
+    /// [`queue`](Self::queue) and [`flush`](Self::flush).
+    pub fn send(&self, frames: &[Frame]) -> bool {
+        let queued = self.queue(frames);
+        if queued {
+            self.flush();
+        }
+        queued
+    }
+
+    /// Closes the session after what is queued. Of several reasons the first counts.
+    pub fn close(&self, reason: CloseReason) {
+        self.close_locked(&mut self.lock(), reason, None);
+    }
+
+    /// Whether the session is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// How many bytes wait to be sent.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        match &self.lock().link {
+            Link::WebSocket(writer) => writer.queued(),
+            Link::Polling(polling) => polling.queued(),
+            Link::Gone => 0,
+        }
+    }
+
+    fn flush_websocket(&self, state: &mut State) {
+        let Link::WebSocket(writer) = &mut state.link else {
+            return;
+        };
+        match writer.try_flush() {
+            Flush::Flushed => {}
+            Flush::Blocked => self.wake.notify_one(),
+            Flush::Failed => self.close_locked(state, CloseReason::TransportError, None),
+        }
+    }
+
+    /// `echo` is the code of a close frame to be answered.
+    fn close_locked(&self, state: &mut State, reason: CloseReason, echo: Option<u16>) {
+        if state.closed.is_some() {
+            return;
+        }
+        state.closed = Some(reason);
+        state.headers = None;
+        self.closed.store(true, Ordering::Release);
+        tracing::debug!(session = %self.id, %reason, "session closed");
+        match &mut state.link {
+            Link::WebSocket(_) if reason.is_transport_gone() => {}
+            Link::WebSocket(writer) => {
+                if reason == CloseReason::SlowReader {
+                    writer.drop_queued();
+                }
+                writer.push(encode_close(echo.unwrap_or(reason.code()), reason.as_str()));
+                if !writer.is_blocked() {
+                    // The driver finishes what this leaves.
+                    let _ = writer.try_flush();
+                }
+            }
+            Link::Polling(polling) => polling.close(reason),
+            Link::Gone => {}
+        }
+        self.wake.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For the driver.
+impl Session {
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_busy(&self, busy: bool) {
+        self.busy.store(busy, Ordering::Relaxed);
+        if !busy && self.is_closed() {
+            self.wake.notify_one();
+        }
+    }
+
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    pub(super) fn close_reason(&self) -> Option<CloseReason> {
+        self.lock().closed
+    }
+
+    /// When the heartbeat is due, and the socket if its becoming writable is to be awaited.
+    pub(super) fn awaits(&self) -> (Instant, Option<Arc<OwnedWriteHalf>>) {
+        let state = self.lock();
+        let socket = match &state.link {
+            Link::WebSocket(writer) if writer.is_blocked() => Some(writer.socket()),
+            _ => None,
+        };
+        (state.heartbeat.due, socket)
+    }
+
+    /// The socket became writable. Whether all is sent now.
+    pub(super) fn writable(&self) -> bool {
+        let mut state = self.lock();
+        self.flush_websocket(&mut state);
+        matches!(&state.link, Link::WebSocket(writer) if writer.queued() == 0)
+    }
+
+    /// Sends a ping, or closes the session, if it is time.
+    pub(super) fn tick(&self, now: Instant) {
+        let mut state = self.lock();
+        if state.closed.is_some() || now < state.heartbeat.due {
+            return;
+        }
+        if !state.heartbeat.awaiting {
+            // From the deadline, not from now: a late timer must not stretch the client's time.
+            let due = state.heartbeat.due + self.config.ping_timeout;
+            state.heartbeat = Heartbeat { due, awaiting: true };
+            match (&mut state.link, self.dialect) {
+                (Link::WebSocket(writer), Dialect::EngineIo) => writer.push(Frame::PING.wire().clone()),
+                (Link::WebSocket(writer), Dialect::Plain) => writer.push(encode_frame(Opcode::Ping, b"").0),
+                (Link::Polling(polling), _) => polling.push(Frame::PING),
+                (Link::Gone, _) => {}
+            }
+            drop(state);
+            self.flush();
+        } else if self.is_busy() {
+            // Its pong may be waiting behind the message in hand; that is not the client's fault.
+            state.heartbeat.due = now + self.config.ping_timeout;
+        } else {
+            self.close_locked(&mut state, CloseReason::PingTimeout, None);
+        }
+    }
+
+    pub(super) fn pong(&self) {
+        self.lock().heartbeat = Heartbeat {
+            due: Instant::now() + self.config.ping_interval,
+            awaiting: false,
+        };
+        self.wake.notify_one();
+    }
+
+    /// Queues and sends a control frame of WebSocket's own.
+    pub(super) fn pong_frame(&self, payload: &[u8]) {
+        let (frame, _) = encode_frame(Opcode::Pong, payload);
+        let mut state = self.lock();
+        let Link::WebSocket(writer) = &mut state.link else {
+            return;
+        };
+        if !writer.fits(frame.len()) {
+            return self.close_locked(&mut state, CloseReason::SlowReader, None);
+        }
+        writer.push(frame);
+        if !writer.is_blocked() {
+            self.flush_websocket(&mut state);
+        }
+    }
+
+    /// The client sent a close frame; it gets its own code back.
+    pub(super) fn close_frame(&self, code: Option<u16>) {
+        self.close_locked(&mut self.lock(), CloseReason::ClientClose, code);
+    }
+
+    /// Takes the WebSocket out, to end it. Nothing is sent by the session any more.
+    pub(super) fn take_writer(&self) -> Option<WsWriter> {
+        match std::mem::replace(&mut self.lock().link, Link::Gone) {
+            Link::WebSocket(writer) => Some(writer),
+            _ => None,
+        }
+    }
+
+    /// Whether a closed polling session still has an answer for one more poll.
+    pub(super) fn has_farewell(&self) -> bool {
+        matches!(&self.lock().link, Link::Polling(polling) if polling.has_farewell())
+    }
+}
+
+/// For the HTTP requests of a polling client.
+impl Session {
+    pub(super) fn poll(&self) -> Polled {
+        // The driver's timer may be a little late; the protocol's deadline is not.
+        self.expire(Instant::now());
+        let mut state = self.lock();
+        let closed = state.closed.is_some();
+        let Link::Polling(polling) = &mut state.link else {
+            return if closed { Polled::Unknown } else { Polled::Refused };
+        };
+        if closed {
+            let Some(last) = polling.take_farewell() else {
+                return Polled::Unknown;
+            };
+            self.wake.notify_one();
+            return Polled::Now(last);
+        }
+        if polling.is_parked() {
+            self.close_locked(&mut state, CloseReason::Overlap, None);
+            return Polled::Refused;
+        }
+        if let Some(body) = polling.take() {
+            return Polled::Now(body);
+        }
+        Polled::Later {
+            answer: polling.park(),
+            briefly: matches!(polling.upgrade, Upgrade::Probed { .. }),
+        }
+    }
+
+    fn expire(&self, now: Instant) {
+        let awaiting = self.lock().heartbeat.awaiting;
+        if awaiting {
+            self.tick(now);
+        }
+    }
+
+    /// The waiting poll gives up; `None` if it was answered meanwhile, or the session is elsewhere.
+    pub(super) fn unpark(&self) -> Option<Bytes> {
+        match &mut self.lock().link {
+            Link::Polling(polling) => polling.unpark(),
+            _ => None,
+        }
+    }
+
+    /// A POST begins.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub(super) fn begin_post(&self) -> Result<mpsc::Sender<Inbound>, Polled> {
+        let mut state = self.lock();
+        if state.closed.is_some() {
+            return Err(Polled::Unknown);
+        }
+        match &mut state.link {
+            Link::Polling(polling) => match polling.begin_post() {
+                Some(inbox) => Ok(inbox),
+                None => {
+                    self.close_locked(&mut state, CloseReason::Overlap, None);
+                    Err(Polled::Refused)
+                }
+            },
+            Link::WebSocket(_) | Link::Gone => Err(Polled::Refused),
+        }
+    }
+
+    pub(super) fn end_post(&self) {
+        if let Link::Polling(polling) = &mut self.lock().link {
+            polling.end_post();
+        }
+    }
+}
+
+/// For the WebSocket of an upgrade.
+impl Session {
+    /// A WebSocket came for this polling session. What is returned resolves when it is no longer wanted; `None` if it is
+    /// not wanted at all.
+    pub(super) fn begin_upgrade(&self) -> Option<oneshot::Receiver<()>> {
+        let mut state = self.lock();
+        if state.closed.is_some() {
+            return None;
+        }
+        match &mut state.link {
+            Link::Polling(polling) if matches!(polling.upgrade, Upgrade::None) => {
+                let (alive, ended) = oneshot::channel();
+                polling.upgrade = Upgrade::Opened { _alive: alive };
+                Some(ended)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn probed(&self) {
+        if let Link::Polling(polling) = &mut self.lock().link {
+            polling.probed();
+        }
+    }
+
+    pub(super) fn abandon_upgrade(&self) {
+        if let Link::Polling(polling) = &mut self.lock().link {
+            polling.upgrade = Upgrade::None;
+        }
+    }
+
+    /// From here on the session is on the WebSocket. Says where its reader is to be handed to.
+    ///
+    /// # Errors
+    /// The writer back, where the session closed meanwhile.
+    pub(super) fn complete_upgrade(&self, mut writer: WsWriter) -> Result<mpsc::Sender<Inbound>, WsWriter> {
+        let mut state = self.lock();
+        if state.closed.is_some() {
+            return Err(writer);
+        }
+        match std::mem::replace(&mut state.link, Link::Gone) {
+            Link::Polling(polling) => {
+                let inbox = polling.into_websocket(&mut writer);
+                state.link = Link::WebSocket(writer);
+                self.flush_websocket(&mut state);
+                Ok(inbox)
+            }
+            other => {
+                state.link = other;
+                Err(writer)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,131 @@
+//! Accepts TCP connections and serves HTTP/1.1 on them, a task each, until told to stop. What is answered is the
+//! [`Service`]'s business; a connection that became a WebSocket is no longer the listener's.
+
+use std::convert::Infallible;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// How long accepting pauses when the process is out of file descriptors or memory.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The largest head of a request, in bytes.
+const MAX_HEAD: usize = 32 * 1024;
+
+/// What answers requests.
+pub trait Service: Send + Sync + 'static {
+    /// The answers' body.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static;
+
+    /// Answers a request of the connection from `peer`. The future is dropped when the client goes away; a panic ends
+    /// this connection alone.
+    fn call(&self, req: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// How to treat connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// How long the head of a request may take; also how long a connection may be idle between requests. Default: 10 s.
+    pub header_timeout: Duration,
+    /// How long requests under way may take once the listener stops. Default: 10 s.
+    pub grace: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            header_timeout: Duration::from_secs(10),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Serves until `shutdown` resolves, then accepts no more, ends idle connections, and returns when the requests under
+/// way are answered or [`Config::grace`] is over. WebSockets live on.
+pub async fn serve<S: Service>(
+    listener: TcpListener,
+    service: Arc<S>,
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) {
+    let (stop, stopped) = watch::channel(false);
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, peer)) => {
+                tokio::spawn(connection(socket, peer, Arc::clone(&service), config, stopped.clone()));
+            }
+            Err(error) if is_about_one_connection(error.kind()) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections; pausing");
+                tokio::select! {
+                    () = &mut shutdown => break,
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+    drop(listener);
+    drop(stopped);
+    stop.send_replace(true);
+    // Each connection holds a receiver until its end.
+    if tokio::time::timeout(config.grace, stop.closed()).await.is_err() {
+        tracing::warn!("requests were still under way at the end of the grace period");
+    }
+}
+
+/// Whether a failed accept is the fault of the connection that was to be accepted.
+fn is_about_one_connection(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+    )
+}
+
+async fn connection<S: Service>(
+    socket: TcpStream,
+    peer: SocketAddr,
+    service: Arc<S>,
+    config: Config,
+    mut stopped: watch::Receiver<bool>,
+) {
+    // Without it small answers wait for the peer's delayed ACK. A socket that refuses is already broken.
+    if socket.set_nodelay(true).is_err() {
+        return;
+    }
+    let answer = service_fn(|req| {
+        let service = Arc::clone(&service);
+        async move { Ok::<_, Infallible>(service.call(req, peer).await) }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.header_timeout)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(socket), answer)
+        .with_upgrades();
+    let mut serving = pin!(serving);
+    let outcome = tokio::select! {
+        outcome = &mut serving => outcome,
+        () = async { drop(stopped.wait_for(|stop| *stop).await) } => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%peer, %error, "HTTP connection ended with an error");
+    }
+}

@@ -1,0 +1,11 @@
+//! WebSockets (RFC 6455) on hyper's connections: [`accept`] answers the upgrade, then a [`WsReader`] yields whole
+//! messages and a [`WsWriter`] sends ready-made frames from a bounded queue. No heartbeat, no task, no meaning: whoever
+//! holds the two owns the connection's life.
+
+mod reader;
+mod upgrade;
+mod writer;
+
+pub use reader::{Incoming, WsReader};
+pub use upgrade::{Limits, Upgrading, accept, is_upgrade};
+pub use writer::{Flush, WsWriter};

@@ -1,0 +1,210 @@
+//! Reads whole messages from a WebSocket. Parsing frames is fastwebsockets' work; this adds what it leaves to its user:
+//! the mask is required, fragments are joined under one bound, control frames and close codes are checked, and nothing
+//! is answered by itself.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use fastwebsockets::{CloseCode, Frame, OpCode, Role, WebSocketRead};
+use gossip_proto::frame::MAX_CONTROL_LEN;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
+
+use crate::Error;
+
+/// How many times the largest message a client may send and still be told so.
+const OVERSIZE_FACTOR: usize = 4;
+
+/// What a peer sent.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Bytes),
+    /// A ping; the answer is a pong with the same payload.
+    Ping(Bytes),
+    /// The answer to a ping.
+    Pong,
+    /// The peer closes, with this code if it sent one.
+    Close(Option<u16>),
+    /// A message over the limit was skipped; its length in bytes.
+    Oversized(usize),
+}
+
+/// The receiving side of a WebSocket.
+pub struct WsReader {
+    frames: WebSocketRead<Replay>,
+    partial: Option<Partial>,
+    max_message: usize,
+}
+
+/// A message whose last fragment has not come.
+struct Partial {
+    text: bool,
+    data: Vec<u8>,
+    len: usize,
+}
+
+impl WsReader {
+    pub(super) fn new(already_read: Bytes, socket: Arc<Mutex<OwnedReadHalf>>, max_message: usize) -> WsReader {
+        let replay = Replay {
+            head: already_read,
+            socket,
+        };
+        let (mut frames, _) = fastwebsockets::after_handshake_split(replay, tokio::io::sink(), Role::Server);
+        frames.set_auto_close(false);
+        frames.set_auto_pong(false);
+        // Its test is `>=`.
+        frames.set_max_message_size(max_message.saturating_mul(OVERSIZE_FACTOR).saturating_add(1));
+        WsReader {
+            frames,
+            partial: None,
+            max_message,
+        }
+    }
+
+    /// The next message or control frame.
+    ///
+    /// Not cancel-safe: a future that was polled and dropped leaves the stream out of step, so it must be awaited to its
+    /// end or the connection given up. The same holds after an error.
+    ///
+    /// # Errors
+    /// [`Error`] says which close code is due, if any.
+    pub async fn next(&mut self) -> Result<Incoming, Error> {
+        loop {
+            let mut frame = self
+                .frames
+                .read_frame(&mut |_| std::future::ready(Ok::<(), Infallible>(())))
+                .await?;
+            if !is_masked(&mut frame) {
+                return Err(Error::Protocol("unmasked frame"));
+            }
+            let payload = &frame.payload;
+            match frame.opcode {
+                OpCode::Close | OpCode::Ping | OpCode::Pong if payload.len() > MAX_CONTROL_LEN => {
+                    return Err(Error::Protocol("control frame too long"));
+                }
+                OpCode::Close => return close_code(payload).map(Incoming::Close),
+                OpCode::Ping => return Ok(Incoming::Ping(Bytes::copy_from_slice(payload))),
+                OpCode::Pong => return Ok(Incoming::Pong),
+                OpCode::Text | OpCode::Binary if self.partial.is_some() => {
+                    return Err(Error::Protocol("new message inside a fragmented one"));
+                }
+                OpCode::Text | OpCode::Binary => {
+                    let text = frame.opcode == OpCode::Text;
+                    if frame.fin {
+                        return whole(text, payload, self.max_message);
+                    }
+                    let mut partial = Partial {
+                        text,
+                        data: Vec::new(),
+                        len: 0,
+                    };
+                    partial.push(payload, self.max_message)?;
+                    self.partial = Some(partial);
+                }
+                OpCode::Continuation => {
+                    let Some(mut partial) = self.partial.take() else {
+                        return Err(Error::Protocol("continuation without a start"));
+                    };
+                    partial.push(payload, self.max_message)?;
+                    if frame.fin {
+                        return partial.finish(self.max_message);
+                    }
+                    self.partial = Some(partial);
+                }
+            }
+        }
+    }
+}
+
+impl Partial {
+    fn push(&mut self, fragment: &[u8], max_message: usize) -> Result<(), Error> {
+        self.len += fragment.len();
+        if self.len > max_message.saturating_mul(OVERSIZE_FACTOR) {
+            return Err(Error::TooLarge);
+        }
+        if self.len > max_message {
+            self.data = Vec::new();
+        } else {
+            self.data.extend_from_slice(fragment);
+        }
+        Ok(())
+    }
+
+    fn finish(self, max_message: usize) -> Result<Incoming, Error> {
+        if self.len > max_message {
+            Ok(Incoming::Oversized(self.len))
+        } else {
+            message(self.text, self.data)
+        }
+    }
+}
+
+fn whole(text: bool, payload: &[u8], max_message: usize) -> Result<Incoming, Error> {
+    if payload.len() > max_message {
+        Ok(Incoming::Oversized(payload.len()))
+    } else {
+        // Copied: a shared payload would keep the whole read buffer alive, and the next read would need another.
+        message(text, payload.to_vec())
+    }
+}
+
+fn message(text: bool, data: Vec<u8>) -> Result<Incoming, Error> {
+    if text {
+        String::from_utf8(data).map(Incoming::Text).map_err(|_| Error::InvalidUtf8)
+    } else {
+        Ok(Incoming::Binary(data.into()))
+    }
+}
+
+/// fastwebsockets does not tell directly whether a frame was masked.
+fn is_masked(frame: &mut Frame<'_>) -> bool {
+    let mut head = [0; 16];
+    frame.fmt_head(&mut head);
+    head[1] & 0x80 != 0
+}
+
+/// RFC 6455 §5.5.1 and §7.4.
+fn close_code(payload: &[u8]) -> Result<Option<u16>, Error> {
+    let (code, reason) = match payload {
+        [] => return Ok(None),
+        [_] => return Err(Error::Protocol("close frame of one byte")),
+        [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
+    };
+    if !CloseCode::from(code).is_allowed() {
+        return Err(Error::Protocol("close code"));
+    }
+    match std::str::from_utf8(reason) {
+        Ok(_) => Ok(Some(code)),
+        Err(_) => Err(Error::InvalidUtf8),
+    }
+}
+
+/// The socket, preceded by what hyper had already read from it.
+struct Replay {
+    head: Bytes,
+    /// Shared with the writer, which reads what is left once frames are of no interest any more. Never contended.
+    socket: Arc<Mutex<OwnedReadHalf>>,
+}
+
+impl AsyncRead for Replay {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        if self.head.is_empty() {
+            let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+            return Pin::new(&mut *socket).poll_read(cx, buf);
+        }
+        let len = self.head.len().min(buf.remaining());
+        buf.put_slice(&self.head[..len]);
+        self.head.advance(len);
+        if self.head.is_empty() {
+            // An empty remainder would still hold hyper's buffer.
+            self.head = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,165 @@
+//! Sends ready-made frames: a bounded queue in front of a socket, emptied by vectored writes that never wait. It spawns
+//! nothing: whoever owns it awaits [`WsWriter::socket`]`.writable()` when a flush was blocked.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, ready};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::{Instant, timeout_at};
+
+/// The most frames one system call takes. Linux allows 1024; past a few dozen nothing is gained.
+const MAX_SLICES: usize = 64;
+
+/// A queue that grew beyond this many frames gives its memory back once empty.
+const KEEP_SLOTS: usize = 64;
+
+/// How far [`WsWriter::try_flush`] came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flush {
+    /// Everything is handed to the kernel.
+    Flushed,
+    /// The socket takes no more for now.
+    Blocked,
+    /// The socket is broken.
+    Failed,
+}
+
+/// The sending side of a WebSocket.
+#[derive(Debug)]
+pub struct WsWriter {
+    socket: Arc<OwnedWriteHalf>,
+    incoming: Arc<Mutex<OwnedReadHalf>>,
+    queue: VecDeque<Bytes>,
+    /// How much of the first frame is sent.
+    sent: usize,
+    queued: usize,
+    limit: usize,
+    blocked: bool,
+}
+
+impl WsWriter {
+    pub(super) fn new(socket: OwnedWriteHalf, incoming: Arc<Mutex<OwnedReadHalf>>, limit: usize) -> WsWriter {
+        WsWriter {
+            socket: Arc::new(socket),
+            incoming,
+            queue: VecDeque::new(),
+            sent: 0,
+            queued: 0,
+            limit,
+            blocked: false,
+        }
+    }
+
+    /// Whether `more` bytes fit into the queue. Into an empty one everything fits: the limit is on what waits, not on
+    /// what may be sent.
+    #[must_use]
+    pub fn fits(&self, more: usize) -> bool {
+        self.queued == 0 || self.queued.saturating_add(more) <= self.limit
+    }
+
+    /// Appends one whole frame. The bound is the caller's to keep, with [`fits`](Self::fits).
+    pub fn push(&mut self, frame: Bytes) {
+        self.queued += frame.len();
+        self.queue.push_back(frame);
+    }
+
+    /// Bytes that wait to be sent.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Whether the last flush was blocked. Until the socket is writable again another one is pointless.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// The socket, to await its becoming writable.
+    #[must_use]
+    pub fn socket(&self) -> Arc<OwnedWriteHalf> {
+        Arc::clone(&self.socket)
+    }
+
+    /// Writes as much as the socket takes, without waiting.
+    pub fn try_flush(&mut self) -> Flush {
+        self.blocked = false;
+        while !self.queue.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let mut skip = self.sent;
+            let mut count = 0;
+            for (slice, frame) in slices.iter_mut().zip(&self.queue) {
+                *slice = IoSlice::new(&frame[std::mem::take(&mut skip)..]);
+                count += 1;
+            }
+            match self.socket.try_write_vectored(&slices[..count]) {
+                Ok(0) => return Flush::Failed,
+                Ok(written) => self.advance(written),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.blocked = true;
+                    return Flush::Blocked;
+                }
+                Err(_) => return Flush::Failed,
+            }
+        }
+        if self.queue.capacity() > KEEP_SLOTS {
+            self.queue = VecDeque::new();
+        }
+        Flush::Flushed
+    }
+
+    /// Drops all frames of which nothing is sent yet.
+    pub fn drop_queued(&mut self) {
+        self.queue.truncate(usize::from(self.sent > 0));
+        self.queued = self.queue.front().map_or(0, |frame| frame.len() - self.sent);
+    }
+
+    /// Ends the connection in order: sends what is queued, then FIN, then reads on until the peer's end comes, all of it
+    /// until `deadline` at most. A socket closed with unread bytes is reset, and the peer may then lose the last frames.
+    pub async fn finish(mut self, deadline: Instant) {
+        loop {
+            match self.try_flush() {
+                Flush::Flushed => break,
+                Flush::Failed => return,
+                Flush::Blocked => {
+                    if !matches!(timeout_at(deadline, self.socket.writable()).await, Ok(Ok(()))) {
+                        return;
+                    }
+                }
+            }
+        }
+        // Dropping the write half sends FIN.
+        let WsWriter { socket, incoming, .. } = self;
+        drop(socket);
+        let end = poll_fn(|cx| {
+            let mut socket = incoming.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut scratch = [0; 1024];
+            loop {
+                let mut buf = ReadBuf::new(&mut scratch);
+                if ready!(Pin::new(&mut *socket).poll_read(cx, &mut buf)).is_err() || buf.filled().is_empty() {
+                    return Poll::Ready(());
+                }
+            }
+        });
+        // Whether the peer ended or the time did, the socket is dropped now.
+        let _ = timeout_at(deadline, end).await;
+    }
+
+    fn advance(&mut self, written: usize) {
+        self.queued -= written;
+        self.sent += written;
+        while let Some(frame) = self.queue.front() {
+            if self.sent < frame.len() {
+                break;
+            }
+            self.sent -= frame.len();
+            self.queue.pop_front();
+        }
+    }
+}

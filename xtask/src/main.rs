@@ -1,0 +1,89 @@
+//! The workspace's own commands, run as `cargo xtask <command>`: one file per command.
+//! It drives cargo, npm and python as a person would, and depends on none of the crates it checks.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool: what it prints is what it is for"
+)]
+
+mod ci;
+mod error;
+mod exec;
+mod migrate;
+mod needs;
+mod steps;
+mod test;
+mod tidy;
+
+use std::{error::Error as _, process::ExitCode};
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::{error::Error, exec::Workspace};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "The commands of the gossipd workspace"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Formats, tidy, lints, docs, unit tests, and end-to-end tests through real clients
+    Test(test::Args),
+    /// What lands must pass: `test --strict`, then the release build, the benches and the examples
+    Ci(ci::Args),
+    /// What lints cannot check: arrows between crates, file headers, names in the documentation
+    Tidy,
+    /// Bring the configured database up to date: `gossipd migrate` with this environment
+    Migrate,
+}
+
+/// The subcommands there are, so that `tidy` can tell whether a documented one exists.
+fn command_names() -> Vec<String> {
+    Cli::command()
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect()
+}
+
+fn dispatch(command: Command) -> Result<ExitCode, Error> {
+    match command {
+        Command::Test(args) => test::run(&Workspace::load()?, &args)?,
+        Command::Ci(args) => ci::run(&Workspace::load()?, &args)?,
+        Command::Tidy => tidy::run(&Workspace::load()?)?,
+        Command::Migrate => return migrate::run(),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            let mut source = error.source();
+            while let Some(cause) = source {
+                eprintln!("  because {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        assert_eq!(command_names(), ["test", "ci", "tidy", "migrate"]);
+    }
+}

@@ -1,0 +1,166 @@
+//! `cargo xtask test`: everything there is to check, cheapest first, stopping at the first failure.
+//! `cargo test` does the unit tests, not another runner: its closing lines are what CI reads.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::{
+    error::Error,
+    exec::{self, Workspace},
+    needs,
+    steps::{self, Step},
+    tidy,
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run this part alone
+    #[arg(long, value_name = "PART")]
+    only: Option<Part>,
+    /// Take anything that could not run for a failure, after trying to install what it needs
+    #[arg(long)]
+    strict: bool,
+}
+
+/// A part of the tests that can be run alone.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// cargo fmt --check
+    Fmt,
+    /// cargo xtask tidy
+    Tidy,
+    /// cargo clippy, warnings denied
+    Clippy,
+    /// cargo doc, warnings denied
+    Doc,
+    /// cargo test
+    Unit,
+    /// gossipd through npm's socket.io-client
+    Js,
+    /// gossipd through PyPI's python-socketio
+    Python,
+}
+
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<(), Error> {
+    let chosen = |part| args.only.is_none_or(|only| only == part);
+    let steps = all(workspace, args.strict, &chosen);
+    steps::run_all(steps, args.strict)
+}
+
+/// Every step of every part, as `ci` wants them.
+pub(crate) fn every_step(workspace: &Workspace) -> Vec<Step<'_>> {
+    all(workspace, true, &|_| true)
+}
+
+fn all<'a>(workspace: &'a Workspace, install: bool, chosen: &dyn Fn(Part) -> bool) -> Vec<Step<'a>> {
+    let mut steps = Vec::new();
+    if chosen(Part::Fmt) {
+        steps.push(Step::new("fmt", move || {
+            needs::RUSTFMT.require(workspace, install)?;
+            exec::run(&mut workspace.cargo(&["fmt", "--all", "--check"]))
+        }));
+    }
+    if chosen(Part::Tidy) {
+        steps.push(Step::new("tidy", || tidy::run(workspace)));
+    }
+    if chosen(Part::Clippy) {
+        steps.push(Step::new("clippy", move || {
+            needs::CLIPPY.require(workspace, install)?;
+            exec::run(&mut workspace.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+        }));
+    }
+    if chosen(Part::Doc) {
+        steps.push(Step::new("doc", || {
+            exec::run(
+                workspace
+                    .cargo(&["doc", "--workspace", "--no-deps"])
+                    .env("RUSTDOCFLAGS", "-D warnings"),
+            )
+        }));
+    }
+    if chosen(Part::Unit) {
+        steps.push(Step::new("unit", || {
+            exec::run(&mut workspace.cargo(&["test", "--workspace"]))
+        }));
+    }
+    if chosen(Part::Js) || chosen(Part::Python) {
+        steps.push(Step::new("build", || {
+            exec::run(&mut workspace.cargo(&["build", "-p", "gossipd"]))
+        }));
+    }
+    if chosen(Part::Js) {
+        steps.push(Step::new("js", move || js(workspace, install)));
+    }
+    if chosen(Part::Python) {
+        steps.push(Step::new("python", move || python(workspace, install)));
+    }
+    steps
+}
+
+fn js(workspace: &Workspace, install: bool) -> Result<(), Error> {
+    needs::NODE.require(workspace, install)?;
+    needs::NPM.require(workspace, install)?;
+    let folder = workspace.root.join("tests/js");
+    let npm = |args: &[&str]| {
+        let mut command = workspace.program("npm");
+        command.args(args).current_dir(&folder);
+        command
+    };
+    if is_older(
+        &folder.join("node_modules/.package-lock.json"),
+        &folder.join("package-lock.json"),
+    )? {
+        exec::run_online(&mut npm(&["ci"]))?;
+    }
+    exec::run(npm(&["test"]).env("GOSSIPD_BIN", workspace.gossipd()))
+}
+
+fn python(workspace: &Workspace, install: bool) -> Result<(), Error> {
+    needs::PYTHON.require(workspace, install)?;
+    needs::VENV.require(workspace, install)?;
+    let requirements = workspace.root.join("tests/python/requirements.txt");
+    let wanted = fs::read(&requirements).map_err(Error::file(&requirements))?;
+    let venv = workspace.target.join("python-venv");
+    // A copy of the requirements last installed in full: without it, or with another, install again.
+    let stamp = venv.join("requirements.installed");
+    let in_venv = || {
+        let mut command: Command = workspace.program(venv.join("bin/python"));
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    };
+    let usable = exec::succeeds(in_venv().args(["-c", "import pip"]));
+    if !usable {
+        exec::run(workspace.program("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    }
+    if !usable || fs::read(&stamp).ok().as_ref() != Some(&wanted) {
+        let pip = ["-m", "pip", "install", "--disable-pip-version-check", "-r"];
+        exec::run_online(in_venv().args(pip).arg(&requirements))?;
+        fs::write(&stamp, &wanted).map_err(Error::file(&stamp))?;
+    }
+    let discover = ["-m", "unittest", "discover", "-s", "tests/python", "-v"];
+    exec::run(in_venv().args(discover).env("GOSSIPD_BIN", workspace.gossipd()))
+}
+
+/// Whether `made` is absent or older than `source`, which must exist.
+///
+/// npm writes `node_modules/.package-lock.json` last, so an install cut short counts as absent.
+fn is_older(made: &Path, source: &Path) -> Result<bool, Error> {
+    let source_time = fs::metadata(source)
+        .and_then(|file| file.modified())
+        .map_err(Error::file(source))?;
+    Ok(fs::metadata(made)
+        .and_then(|file| file.modified())
+        .map_or(true, |time| time < source_time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_absent_is_older_and_a_source_must_exist() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        assert!(is_older(Path::new("no/such/file"), &here).unwrap());
+        assert!(!is_older(&here, &here).unwrap());
+        is_older(&here, Path::new("no/such/file")).unwrap_err();
+    }
+}
