@@ -1,2 +1,76 @@
-//! gossipd
-fn main() {}
+//! The `gossipd` program: reads its configuration, does what it says, and waits for a signal. Everything else is in
+//! the library.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its user")]
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use gossip_core::env::Env;
+use gossip_hub::SystemEnv;
+use gossip_store::queue::chain;
+use gossipd::config::{Cli, Command};
+use gossipd::daemon::{admin_token, key, open_store};
+use gossipd::{Daemon, Error, telemetry, token};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(unusable) if unusable.exit_code == 0 => {
+            print!("{}", unusable.text);
+            return ExitCode::SUCCESS;
+        }
+        Err(unusable) => {
+            eprint!("{}", unusable.text);
+            return ExitCode::from(unusable.exit_code);
+        }
+    };
+    telemetry::start(&cli.settings);
+    match run(&cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", chain(&error));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn run(cli: &Cli) -> Result<(), Error> {
+    match &cli.command {
+        None => serve(cli).await,
+        Some(Command::Migrate) => {
+            open_store(&cli.settings, cli.dev).await?;
+            println!("the database is up to date");
+            Ok(())
+        }
+        Some(Command::Token(args)) => {
+            let key = key(&cli.settings, cli.dev)?;
+            println!("{}", token::of_args(args, &cli.settings, &key, SystemEnv.now())?);
+            Ok(())
+        }
+    }
+}
+
+async fn serve(cli: &Cli) -> Result<(), Error> {
+    let failed = |source| Error::Listen { address: "signals".into(), source };
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let daemon = Daemon::start(&cli.settings, cli.dev, Arc::new(SystemEnv)).await?;
+    println!("gossipd listening on http://{}", daemon.address());
+    if cli.dev && cli.settings.jwt_public_key_file.is_none() {
+        println!("an admin's token for all rooms: {}", admin_token(&cli.settings, &SystemEnv)?);
+    }
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("draining; a second signal ends at once");
+    tokio::select! {
+        () = daemon.stop() => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -114,10 +114,9 @@ impl Reach {
         match self.access(room) {
             Access::Granted => Ok(()),
             Access::IfMember if is_member() => Ok(()),
-            Access::IfMember => Err(Refusal::new(
-                Code::Forbidden,
-                "room access is by members: there is no membership in this room",
-            )),
+            Access::IfMember => {
+                Err(Refusal::new(Code::Forbidden, "room access is by members: there is no membership in this room"))
+            }
             Access::NotClaimed => Err(Refusal::new(
                 Code::Forbidden,
                 "room access is by claims: the token's rooms does not list this room",
@@ -146,19 +145,10 @@ mod tests {
             (Role::Admin, &none, RoomAccess::Claims, false, true, true),
             (Role::Service, &none, RoomAccess::Members, false, true, true),
         ] {
-            let identity = Identity {
-                user: UserId::NIL,
-                role,
-                rooms: rooms.clone(),
-                expires_at: Timestamp::MAX,
-            };
+            let identity = Identity { user: UserId::NIL, role, rooms: rooms.clone(), expires_at: Timestamp::MAX };
             let reach = Reach::of(&identity, policy);
             let may = |room| reach.check(room, || is_member).is_ok();
-            assert_eq!(
-                (may(here), may(there)),
-                (may_here, may_there),
-                "{identity:?} {policy:?}"
-            );
+            assert_eq!((may(here), may(there)), (may_here, may_there), "{identity:?} {policy:?}");
         }
     }
 }

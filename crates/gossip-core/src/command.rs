@@ -24,10 +24,7 @@ pub struct Actor {
 
 impl Actor {
     /// The server itself.
-    pub const SYSTEM: Actor = Actor {
-        user: UserId::NIL,
-        reach: Reach::All,
-    };
+    pub const SYSTEM: Actor = Actor { user: UserId::NIL, reach: Reach::All };
 }
 
 /// What is wanted.
@@ -108,12 +105,7 @@ impl Command {
         /// A namespace of our own for name-based UUIDs.
         const NAMESPACE: Uuid = Uuid::from_u128(0x6f0e_7a0a_53a2_4f0e_9a5d_6a2f_1f6d_9c11);
         let data = match &self.action {
-            Action::Post {
-                room,
-                content,
-                metadata,
-                lives,
-            } => json!([
+            Action::Post { room, content, metadata, lives } => json!([
                 "new_gossip",
                 room,
                 content.as_str(),
@@ -140,14 +132,8 @@ mod tests {
     fn fingerprints_differ_with_the_data_only() {
         let limits = Limits::default();
         let comment = |user: u128, text: &str| Command {
-            actor: Actor {
-                user: UserId(Uuid::from_u128(user)),
-                reach: Reach::All,
-            },
-            action: Action::Comment {
-                intent: IntentId(Uuid::nil()),
-                content: limits.comment(text).unwrap(),
-            },
+            actor: Actor { user: UserId(Uuid::from_u128(user)), reach: Reach::All },
+            action: Action::Comment { intent: IntentId(Uuid::nil()), content: limits.comment(text).unwrap() },
             request_id: None,
         };
         assert_eq!(comment(1, "x").fingerprint(), comment(2, " x ").fingerprint());

@@ -69,20 +69,14 @@ pub fn set_status(intent: &Intent, new: Status, now: Timestamp) -> Result<Option
     if new != Status::Expired || intent.status == Status::Expired {
         must_be_open(intent, now)?;
     }
-    Ok(Some(StatusChange {
-        old: intent.status,
-        new,
-    }))
+    Ok(Some(StatusChange { old: intent.status, new }))
 }
 
 /// Decides expiry by the clock. `None`: not due, or done already.
 #[must_use]
 pub fn expire(intent: &Intent, now: Timestamp) -> Option<StatusChange> {
     let due = intent.expires_at.is_some_and(|at| at <= now);
-    (due && intent.status != Status::Expired).then_some(StatusChange {
-        old: intent.status,
-        new: Status::Expired,
-    })
+    (due && intent.status != Status::Expired).then_some(StatusChange { old: intent.status, new: Status::Expired })
 }
 
 #[cfg(test)]
@@ -127,10 +121,7 @@ pub(crate) mod tests {
     #[test]
     fn verdicts_are_verified_and_debunked() {
         for new in ALL {
-            let change = StatusChange {
-                old: Status::Pending,
-                new,
-            };
+            let change = StatusChange { old: Status::Pending, new };
             assert_eq!(change.is_verdict(), new == Status::Verified || new == Status::Debunked);
         }
     }
@@ -139,19 +130,10 @@ pub(crate) mod tests {
     fn expiry_is_due_at_its_instant_and_happens_once() {
         let at = Timestamp::from_millis(1000);
         for status in [Status::Pending, Status::Verified, Status::Debunked] {
-            let mut intent = Intent {
-                expires_at: Some(at),
-                ..intent(status)
-            };
+            let mut intent = Intent { expires_at: Some(at), ..intent(status) };
             assert_eq!(expire(&intent, Timestamp::from_millis(999)), None);
             let change = expire(&intent, at).unwrap();
-            assert_eq!(
-                change,
-                StatusChange {
-                    old: status,
-                    new: Status::Expired
-                }
-            );
+            assert_eq!(change, StatusChange { old: status, new: Status::Expired });
             change.apply(&mut intent, at);
             assert_eq!(expire(&intent, at), None);
         }
@@ -160,10 +142,7 @@ pub(crate) mod tests {
 
     #[test]
     fn past_its_time_it_can_only_be_expired() {
-        let due = Intent {
-            expires_at: Some(NOW),
-            ..intent(Status::Pending)
-        };
+        let due = Intent { expires_at: Some(NOW), ..intent(Status::Pending) };
         assert_eq!(set_status(&due, Status::Verified, NOW).unwrap_err().code, Code::Closed);
         assert!(set_status(&due, Status::Expired, NOW).unwrap().is_some());
     }

@@ -129,10 +129,7 @@ impl Limits {
     pub fn expiry(&self, minutes: Option<u64>) -> Result<Duration, Refusal> {
         let minutes = minutes.unwrap_or(self.expiry_default_minutes);
         if !(1..=self.expiry_max_minutes).contains(&minutes) {
-            return Err(Refusal::invalid(
-                "expiresInMinutes",
-                format!("must be 1 to {}", self.expiry_max_minutes),
-            ));
+            return Err(Refusal::invalid("expiresInMinutes", format!("must be 1 to {}", self.expiry_max_minutes)));
         }
         Ok(Duration::from_secs(minutes * 60))
     }
@@ -155,17 +152,9 @@ fn short_enough(field: &'static str, text: String, max: usize) -> Result<Text, R
 
 /// Control characters go first: taking one out from between a letter and its accent leaves what NFC must join.
 fn normalise(raw: &str) -> String {
-    let text: String = raw
-        .chars()
-        .filter(|&c| !c.is_control() || c == '\n' || c == '\t')
-        .nfc()
-        .collect();
+    let text: String = raw.chars().filter(|&c| !c.is_control() || c == '\n' || c == '\t').nfc().collect();
     let trimmed = text.trim();
-    if trimmed.len() == text.len() {
-        text
-    } else {
-        trimmed.to_owned()
-    }
+    if trimmed.len() == text.len() { text } else { trimmed.to_owned() }
 }
 
 /// Recursion ends at `max`, whatever the depth.
@@ -193,10 +182,7 @@ mod tests {
     use serde_json::json;
 
     fn gossip(raw: &str) -> Result<String, &'static str> {
-        Limits::default()
-            .gossip(raw)
-            .map(Text::into_string)
-            .map_err(|refusal| refusal.field.unwrap())
+        Limits::default().gossip(raw).map(Text::into_string).map_err(|refusal| refusal.field.unwrap())
     }
 
     #[test]
@@ -234,11 +220,7 @@ mod tests {
             json!({"a": "\0"}),
             json!({"\0": 1}),
         ] {
-            assert_eq!(
-                limits.metadata(Some(bad.clone())).unwrap_err().field,
-                Some("metadata"),
-                "{bad}"
-            );
+            assert_eq!(limits.metadata(Some(bad.clone())).unwrap_err().field, Some("metadata"), "{bad}");
         }
         assert!(limits.metadata(Some(json!({"a": "x".repeat(4088)}))).is_ok());
         assert_eq!(limits.metadata(None), Ok(None));

@@ -80,11 +80,7 @@ mod tests {
             (Some(Down), Remove, Some((None, 0, -1))),
         ] {
             let change = vote(&intent(Status::Pending), current, action, NOW).unwrap();
-            assert_eq!(
-                change.map(|c| (c.stands, c.up, c.down)),
-                expected,
-                "{current:?} {action}"
-            );
+            assert_eq!(change.map(|c| (c.stands, c.up, c.down)), expected, "{current:?} {action}");
         }
     }
 
@@ -97,10 +93,7 @@ mod tests {
         assert_eq!(refusal.code, Code::Closed);
         let mut due = intent(Status::Pending);
         due.expires_at = Some(NOW);
-        assert_eq!(
-            vote(&due, None, VoteAction::Upvote, NOW).unwrap_err().code,
-            Code::Closed
-        );
+        assert_eq!(vote(&due, None, VoteAction::Upvote, NOW).unwrap_err().code, Code::Closed);
     }
 
     #[test]

@@ -44,11 +44,7 @@ impl Key {
     /// # Errors
     /// When it is none of these.
     pub fn public_pem(pem: &[u8]) -> Result<Key, Error> {
-        let of = |algorithm, verifying| Key {
-            algorithm,
-            verifying,
-            signing: None,
-        };
+        let of = |algorithm, verifying| Key { algorithm, verifying, signing: None };
         DecodingKey::from_rsa_pem(pem)
             .map(|key| of(Algorithm::RS256, key))
             .or_else(|_| DecodingKey::from_ec_pem(pem).map(|key| of(Algorithm::ES256, key)))
@@ -102,11 +98,7 @@ pub struct VerifierConfig {
 
 impl Default for VerifierConfig {
     fn default() -> Self {
-        VerifierConfig {
-            issuer: None,
-            audience: None,
-            leeway: std::time::Duration::from_secs(5),
-        }
+        VerifierConfig { issuer: None, audience: None, leeway: std::time::Duration::from_secs(5) }
     }
 }
 
@@ -156,11 +148,7 @@ impl Verifier {
             None => validation.validate_aud = false,
         }
         validation.set_required_spec_claims(&required);
-        Verifier {
-            key,
-            validation,
-            leeway: config.leeway,
-        }
+        Verifier { key, validation, leeway: config.leeway }
     }
 
     /// Who the token speaks for. `user_id` is what the client claims beside it.
@@ -184,10 +172,7 @@ impl Verifier {
                 })
             })?;
         let claims = data.claims;
-        let user: UserId = claims
-            .sub
-            .parse()
-            .map_err(|_| invalid("the token's sub is not a UUID"))?;
+        let user: UserId = claims.sub.parse().map_err(|_| invalid("the token's sub is not a UUID"))?;
         let expires_at = seconds(claims.exp).ok_or_else(|| invalid("the token's exp is not a time"))?;
         if expires_at <= now {
             return Err(Refusal::new(Code::TokenExpired, "the token has expired"));
@@ -199,10 +184,7 @@ impl Verifier {
             }
         }
         if user_id.is_some_and(|claimed| claimed != user) {
-            return Err(Refusal {
-                field: Some("userId"),
-                ..invalid("userId is not the token's sub")
-            });
+            return Err(Refusal { field: Some("userId"), ..invalid("userId is not the token's sub") });
         }
         let role = match claims.role.as_deref() {
             None | Some("user") => Role::User,
@@ -211,21 +193,13 @@ impl Verifier {
             Some(_) => return Err(invalid("the token's role is not user, admin or service")),
         };
         let rooms = rooms(claims.rooms).ok_or_else(|| invalid("the token's rooms is not \"*\" or a list of UUIDs"))?;
-        Ok(Identity {
-            user,
-            role,
-            rooms,
-            expires_at,
-        })
+        Ok(Identity { user, role, rooms, expires_at })
     }
 }
 
 /// A NumericDate (RFC 7519 §2), which may have a fraction.
 fn seconds(number: f64) -> Option<Timestamp> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a float too large becomes the largest, which is then cut"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "a float too large becomes the largest, which is then cut")]
     (number.is_finite() && number >= 0.0).then(|| Timestamp::from_millis((number * 1000.0) as i64))
 }
 
@@ -257,9 +231,7 @@ mod tests {
 
     fn verify_with(config: VerifierConfig, token: &Token) -> Result<Identity, Code> {
         let now = Timestamp::from_millis(NOW * 1000);
-        Verifier::new(Key::secret(SECRET), config)
-            .verify(token, None, now)
-            .map_err(|refusal| refusal.code)
+        Verifier::new(Key::secret(SECRET), config).verify(token, None, now).map_err(|refusal| refusal.code)
     }
 
     fn verify(claims: Value) -> Result<Identity, Code> {
@@ -274,12 +246,7 @@ mod tests {
         assert_eq!(identity.role, Role::Admin);
         assert_eq!(identity.rooms, RoomsClaim::Listed(Arc::from([room.parse().unwrap()])));
         assert_eq!(identity.expires_at, Timestamp::from_millis((NOW + 1) * 1000));
-        assert_eq!(
-            verify(json!({"sub": USER, "exp": NOW + 1, "rooms": "*"}))
-                .unwrap()
-                .rooms,
-            RoomsClaim::All
-        );
+        assert_eq!(verify(json!({"sub": USER, "exp": NOW + 1, "rooms": "*"})).unwrap().rooms, RoomsClaim::All);
         assert!(verify(json!({"sub": USER, "exp": NOW + 1, "nbf": NOW + 5})).is_ok());
     }
 
@@ -319,17 +286,8 @@ mod tests {
         let good = sign(Algorithm::HS256, &claims).0;
         let (head, rest) = good.split_once('.').unwrap();
         // {"alg":"none"}
-        for bad in [
-            format!("eyJhbGciOiJub25lIn0.{rest}"),
-            format!("{head}.{rest}x"),
-            String::new(),
-            "a.b.c".into(),
-        ] {
-            assert_eq!(
-                verify_with(VerifierConfig::default(), &Token(bad.clone())),
-                Err(Code::InvalidToken),
-                "{bad}"
-            );
+        for bad in [format!("eyJhbGciOiJub25lIn0.{rest}"), format!("{head}.{rest}x"), String::new(), "a.b.c".into()] {
+            assert_eq!(verify_with(VerifierConfig::default(), &Token(bad.clone())), Err(Code::InvalidToken), "{bad}");
         }
     }
 
@@ -358,10 +316,7 @@ mod tests {
         let verifier = Verifier::new(Key::secret(SECRET), VerifierConfig::default());
         let now = Timestamp::from_millis(NOW * 1000);
         assert!(verifier.verify(&token, Some(USER.parse().unwrap()), now).is_ok());
-        assert_eq!(
-            verifier.verify(&token, Some(UserId::NIL), now).unwrap_err().code,
-            Code::InvalidToken
-        );
+        assert_eq!(verifier.verify(&token, Some(UserId::NIL), now).unwrap_err().code, Code::InvalidToken);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! One socket on a gateway: it receives the client's events and is cleaned up when dropped. Before it is authenticated
 //! there is no [`Session`], and only a session can act.
 
-use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -53,10 +52,7 @@ pub struct Connection {
 
 impl Connection {
     pub(crate) fn new(link: Link) -> Self {
-        Connection {
-            link: Arc::new(link),
-            session: OnceLock::new(),
-        }
+        Connection { link: Arc::new(link), session: OnceLock::new() }
     }
 
     /// Whether somebody has authenticated on it.
@@ -67,24 +63,15 @@ impl Connection {
 
     /// Makes it the connection of `identity`, verified by [`Gateway::verify`](crate::Gateway::verify): at most once;
     /// later tokens come as `authenticate` events.
-    pub async fn authenticate(&self, identity: Identity) {
+    pub fn authenticate(&self, identity: Identity) {
+        let announced = self.announcement(&identity);
         if let Ok(()) = self.session.set(Session::new(Arc::clone(&self.link), identity)) {
-            self.announce().await;
+            self.link.gateway.inbox(self.link.id()).push(announced);
         }
     }
 
-    async fn announce(&self) {
-        if let Some(session) = self.session.get() {
-            let identity = session.identity();
-            let (user, expires_at) = (identity.user, identity.expires_at);
-            self.link
-                .send(Item::Authenticated {
-                    id: self.link.id(),
-                    user,
-                    expires_at,
-                })
-                .await;
-        }
+    fn announcement(&self, identity: &Identity) -> Item {
+        Item::Authenticated { id: self.link.id(), user: identity.user, expires_at: identity.expires_at }
     }
 
     /// Takes one event of the client: `data` is its first argument, `ack` the id of its callback. Returns when the
@@ -92,10 +79,7 @@ impl Connection {
     pub async fn receive(&self, event: &str, data: Option<&RawValue>, ack: Option<u64>) {
         let arrived = Instant::now();
         let request = Request::parse(event, data);
-        let to = ReplyTo {
-            event: Cow::Owned(event.to_owned()),
-            ack,
-        };
+        let to = ReplyTo { event: Some(event.into()), ack };
         let refused = match request {
             Err(refusal) => refusal,
             Ok(Request::Authenticate { token, user_id }) => {
@@ -114,40 +98,18 @@ impl Connection {
         self.link.reply(&to, arrived, &Err(refused));
     }
 
-    /// Refuses an event that could not even be read, such as one that was too large or carried bytes.
-    pub fn refuse(&self, event: Option<&str>, ack: Option<u64>, refusal: Refusal) {
-        let arrived = Instant::now();
-        match event {
-            Some(event) => {
-                self.link.reply(
-                    &ReplyTo {
-                        event: Cow::Owned(event.to_owned()),
-                        ack,
-                    },
-                    arrived,
-                    &Err(refusal),
-                );
-            }
-            None => {
-                self.link.gateway.stats.answered(arrived, true, arrived);
-                self.link.peer.outbox.exception(&refusal);
-                self.link.peer.outbox.flush();
-            }
-        }
+    /// Refuses what could not even be read as an event, such as a message that was too large or carried bytes.
+    pub fn refuse(&self, to: &ReplyTo, refusal: Refusal) {
+        self.link.reply(to, Instant::now(), &Err(refusal));
     }
 
     async fn authenticated(&self, identity: Identity) -> Result<Reply, Refusal> {
-        let reply = Reply::Authenticated {
-            user_id: identity.user,
-            expires_at: identity.expires_at,
-        };
+        let reply = Reply::Authenticated { user_id: identity.user, expires_at: identity.expires_at };
         match self.session.get() {
-            None => {
-                self.authenticate(identity).await;
-            }
+            None => self.authenticate(identity),
             Some(session) if session.identity().user == identity.user => {
+                self.link.send(self.announcement(&identity)).await;
                 session.refresh(identity);
-                self.announce().await;
             }
             Some(_) => return Err(Refusal::new(Code::Forbidden, "the connection belongs to another user")),
         }

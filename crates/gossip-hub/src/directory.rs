@@ -19,12 +19,7 @@ impl<K> Default for Counts<K> {
 
 impl<K: Eq + Hash> Counts<K> {
     pub(crate) fn add(&self, key: K) {
-        *self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(key)
-            .or_default() += 1;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
     }
 
     pub(crate) fn remove(&self, key: &K) {

@@ -33,11 +33,7 @@ pub struct Event {
 impl Event {
     /// An event whose `data` is JSON already.
     pub fn new(name: impl Into<Box<str>>, data: impl Into<Box<str>>) -> Self {
-        Event {
-            name: name.into(),
-            data: data.into(),
-            encoded: Default::default(),
-        }
+        Event { name: name.into(), data: data.into(), encoded: Default::default() }
     }
 
     /// Its name.

@@ -71,19 +71,13 @@ impl Default for GatewayConfig {
 
 impl GatewayConfig {
     pub(crate) fn shard_limits(&self) -> Limits {
-        Limits {
-            max_rooms: self.max_rooms,
-        }
+        Limits { max_rooms: self.max_rooms }
     }
 }
 
 /// Whose a command is.
 pub(crate) enum Ticket {
-    Client {
-        peer: Arc<Peer>,
-        to: ReplyTo,
-        arrived: Instant,
-    },
+    Client { peer: Arc<Peer>, to: ReplyTo, arrived: Instant },
     Janitor,
 }
 
@@ -168,39 +162,22 @@ struct Publisher {
 
 impl Sink<Ticket> for Publisher {
     async fn committed(&mut self, batch: Batch<Ticket>) {
-        let events: Arc<[RoomEvent]> = batch
-            .events
-            .iter()
-            .map(|log| RoomEvent {
-                room: log.room,
-                seq: log.seq,
-                event: event_of(log),
-            })
-            .collect();
+        let events: Arc<[RoomEvent]> =
+            batch.events.iter().map(|log| RoomEvent { room: log.room, seq: log.seq, event: event_of(log) }).collect();
         let finished = batch.results.len();
         let mut answers: Vec<Vec<Answer>> = self.inboxes.iter().map(|_| Vec::new()).collect();
         for (ticket, result) in batch.results {
             match ticket {
                 Ticket::Client { peer, to, arrived } => {
                     let reply = result.map(Into::into);
-                    answers[index(peer.id, self.inboxes.len())].push(Answer {
-                        peer,
-                        to,
-                        arrived,
-                        reply,
-                    });
+                    answers[index(peer.id, self.inboxes.len())].push(Answer { peer, to, arrived, reply });
                 }
                 Ticket::Janitor => {}
             }
         }
         for (inbox, answers) in self.inboxes.iter().zip(answers) {
             if !(events.is_empty() && answers.is_empty()) {
-                inbox
-                    .send(Item::Committed {
-                        events: Arc::clone(&events),
-                        answers,
-                    })
-                    .await;
+                inbox.send(Item::Committed { events: Arc::clone(&events), answers }).await;
             }
         }
         self.under_way.finish(finished);
@@ -240,10 +217,7 @@ impl Gateway {
             })
             .collect();
         let under_way = Arc::new(UnderWay::default());
-        let publisher = Publisher {
-            inboxes: Arc::clone(&inboxes),
-            under_way: Arc::clone(&under_way),
-        };
+        let publisher = Publisher { inboxes: Arc::clone(&inboxes), under_way: Arc::clone(&under_way) };
         let (queue, _) = CommitQueue::start(Arc::clone(&store), Arc::clone(&env), config.queue, publisher);
         let inner = Arc::new(Inner {
             config,
@@ -260,10 +234,7 @@ impl Gateway {
         });
         tasks.push(tokio::spawn(janitor::expire(Arc::clone(&inner))).abort_handle());
         tasks.push(tokio::spawn(janitor::prune(Arc::clone(&inner))).abort_handle());
-        Gateway {
-            inner,
-            _tasks: Arc::new(Tasks(tasks)),
-        }
+        Gateway { inner, _tasks: Arc::new(Tasks(tasks)) }
     }
 
     /// Who a token speaks for; `user_id` is what the client claims beside it.
@@ -275,19 +246,14 @@ impl Gateway {
     }
 
     /// Takes a socket in. From now on its time to authenticate runs.
-    pub async fn connect(&self, outbox: Box<dyn Outbox>) -> Connection {
+    pub fn connect(&self, outbox: Box<dyn Outbox>) -> Connection {
         let inner = &self.inner;
         let id = ConnectionId(inner.next_id.fetch_add(1, Ordering::Relaxed));
         let peer = Arc::new(Peer::new(id, outbox));
         inner.stats.opened();
         let authenticate_by = inner.env.now().plus(inner.config.auth_timeout);
-        // The link first: if this is dropped while it waits, the shard still hears of the end.
-        let link = Link {
-            gateway: Arc::clone(inner),
-            peer: Arc::clone(&peer),
-        };
-        link.send(Item::Open { peer, authenticate_by }).await;
-        Connection::new(link)
+        inner.inbox(id).push(Item::Open { peer: Arc::clone(&peer), authenticate_by });
+        Connection::new(Link { gateway: Arc::clone(inner), peer })
     }
 
     /// Sends an event to every member of a room: passed on as it is, in order with everything else, not logged.
@@ -319,12 +285,7 @@ impl Gateway {
             return Err(Error::ReservedEvent(event.to_owned()));
         }
         let event = Arc::new(Event::new(event, serde_json::to_string(data)?));
-        self.inner
-            .send_all(|| Item::Emit {
-                audience,
-                event: Arc::clone(&event),
-            })
-            .await;
+        self.inner.send_all(|| Item::Emit { audience, event: Arc::clone(&event) }).await;
         Ok(())
     }
 
@@ -334,10 +295,16 @@ impl Gateway {
         self.inner.stats.read(&self.inner.directory, Instant::now())
     }
 
+    /// Whether it is ending and takes no new connections.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Relaxed)
+    }
+
     /// Whether it can serve: the store answers in time and it is not draining.
     pub async fn is_ready(&self) -> bool {
         let ping = tokio::time::timeout(self.inner.config.store_timeout, self.inner.store.ping());
-        !self.inner.draining.load(Ordering::Relaxed) && matches!(ping.await, Ok(Ok(())))
+        !self.is_draining() && matches!(ping.await, Ok(Ok(())))
     }
 
     /// Ends in good order: every accepted command is carried out and acked, every client told and closed. Who calls

@@ -1,7 +1,7 @@
 //! What waits for a shard. Taken all at once, so that a shard under load does many things per wake-up and flush.
 //!
 //! Bounded without ever refusing: [`Inbox::send`] waits while it is full, and what is [`push`](Inbox::push)ed past the
-//! bound is at most one closing per connection, since nothing may keep a closed connection's memory alive.
+//! bound is the coming, the authentication and the going of a connection: one each.
 
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
@@ -20,11 +20,7 @@ pub(crate) struct Inbox<T> {
 
 impl<T> Default for Inbox<T> {
     fn default() -> Self {
-        Inbox {
-            items: Mutex::default(),
-            arrived: Notify::new(),
-            taken: Notify::new(),
-        }
+        Inbox { items: Mutex::default(), arrived: Notify::new(), taken: Notify::new() }
     }
 }
 

@@ -29,11 +29,7 @@ pub(crate) async fn expire(gateway: Arc<Inner>) {
             Ok(due) => {
                 failing = false;
                 for intent in due {
-                    let command = Command {
-                        actor: Actor::SYSTEM,
-                        action: Action::Expire { intent },
-                        request_id: None,
-                    };
+                    let command = Command { actor: Actor::SYSTEM, action: Action::Expire { intent }, request_id: None };
                     // One that is still under way from the last round finds itself done: it expires once.
                     if gateway.submit(command, Ticket::Janitor).await.is_err() {
                         return;
@@ -43,10 +39,7 @@ pub(crate) async fn expire(gateway: Arc<Inner>) {
             // Said once, not four times a second.
             Err(error) if !failing => {
                 failing = true;
-                tracing::error!(
-                    error = chain(&error),
-                    "cannot look for what is due to expire; will keep trying"
-                );
+                tracing::error!(error = chain(&error), "cannot look for what is due to expire; will keep trying");
             }
             Err(_) => {}
         }

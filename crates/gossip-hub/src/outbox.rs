@@ -1,7 +1,6 @@
 //! The way out to one socket, whatever protocol it speaks. The hub queues and flushes; the implementation encodes,
 //! writes without blocking, and bounds what it holds.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use gossip_proto::refusal::{Code, Refusal};
@@ -12,10 +11,15 @@ use crate::event::Event;
 /// Whom an answer is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyTo {
-    /// The event that was asked.
-    pub event: Cow<'static, str>,
+    /// The event that was asked; none where no event caused what is told.
+    pub event: Option<Box<str>>,
     /// The id of its ack callback. Without one a success is silent and a failure is an `exception` (contract §2).
     pub ack: Option<u64>,
+}
+
+impl ReplyTo {
+    /// No event: for an `exception` out of the blue.
+    pub const NOBODY: ReplyTo = ReplyTo { event: None, ack: None };
 }
 
 /// Why the hub ends a connection.
@@ -45,10 +49,9 @@ impl Close {
     pub fn refusal(self) -> Option<Refusal> {
         match self {
             Close::TokenExpired => Some(Refusal::new(Code::TokenExpired, "the token has expired")),
-            Close::AuthTimeout => Some(Refusal::new(
-                Code::NotAuthenticated,
-                "there was no authentication within the time for it",
-            )),
+            Close::AuthTimeout => {
+                Some(Refusal::new(Code::NotAuthenticated, "there was no authentication within the time for it"))
+            }
             Close::Draining => None,
         }
     }
@@ -71,9 +74,6 @@ pub trait Outbox: Send + Sync + 'static {
 
     /// Queues the answer to a request.
     fn reply(&self, to: &ReplyTo, reply: &Result<Reply, Refusal>);
-
-    /// Queues an `exception` that no event caused.
-    fn exception(&self, refusal: &Refusal);
 
     /// Sends what is queued, as far as the socket takes it now; the rest follows when it can.
     fn flush(&self);

@@ -66,29 +66,19 @@ impl Session {
         let reply = match request {
             // Taken by the connection itself.
             Request::Authenticate { .. } => return,
-            Request::JoinRoom {
-                room_id,
-                since,
-                history,
-            } => match self.join(&me, room_id, JoinQuery { since, history }, &to).await {
-                Ok(()) => return,
-                Err(refusal) => Err(refusal),
-            },
+            Request::JoinRoom { room_id, since, history } => {
+                match self.join(&me, room_id, JoinQuery { since, history }, &to).await {
+                    Ok(()) => return,
+                    Err(refusal) => Err(refusal),
+                }
+            }
             Request::LeaveRoom { room_id } => {
-                return self
-                    .link
-                    .send(Item::Leave {
-                        id: self.link.id(),
-                        room: room_id,
-                        to,
-                    })
-                    .await;
+                return self.link.send(Item::Leave { id: self.link.id(), room: room_id, to }).await;
             }
             Request::ListGossip { room_id, page, status } => self.list(&me, room_id, page, status).await,
-            Request::GetGossip { intent_id } => self
-                .visible(&me, intent_id)
-                .await
-                .map(|(intent, my_vote)| Reply::OneIntent { intent, my_vote }),
+            Request::GetGossip { intent_id } => {
+                self.visible(&me, intent_id).await.map(|(intent, my_vote)| Reply::OneIntent { intent, my_vote })
+            }
             Request::ListUpdates { intent_id, page } => self.list_updates(&me, intent_id, page).await,
             command => match self.command(&me, command) {
                 Ok(command) => return self.submit(command, to, arrived).await,
@@ -102,60 +92,20 @@ impl Session {
     fn command(&self, me: &Credentials, request: Request) -> Result<Command, Refusal> {
         let limits = &self.link.gateway.config.text;
         let (action, request_id): (Action, Option<RequestId>) = match request {
-            Request::NewGossip {
-                room_id,
-                content,
-                metadata,
-                expires_in_minutes,
-                request_id,
-            } => {
+            Request::NewGossip { room_id, content, metadata, expires_in_minutes, request_id } => {
                 let content = limits.gossip(&content)?;
                 let metadata = limits.metadata(metadata)?;
                 let lives = limits.expiry(expires_in_minutes)?;
-                (
-                    Action::Post {
-                        room: room_id,
-                        content,
-                        metadata,
-                        lives,
-                    },
-                    request_id,
-                )
+                (Action::Post { room: room_id, content, metadata, lives }, request_id)
             }
-            Request::VoteGossip { intent_id, action } => (
-                Action::Vote {
-                    intent: intent_id,
-                    action,
-                },
-                None,
-            ),
-            Request::CommentGossip {
-                intent_id,
-                content,
-                request_id,
-            } => (
-                Action::Comment {
-                    intent: intent_id,
-                    content: limits.comment(&content)?,
-                },
-                request_id,
-            ),
-            Request::UpdateGossip {
-                intent_id,
-                status,
-                reason,
-                request_id,
-            } => {
+            Request::VoteGossip { intent_id, action } => (Action::Vote { intent: intent_id, action }, None),
+            Request::CommentGossip { intent_id, content, request_id } => {
+                (Action::Comment { intent: intent_id, content: limits.comment(&content)? }, request_id)
+            }
+            Request::UpdateGossip { intent_id, status, reason, request_id } => {
                 let reason = limits.reason(reason.as_deref())?;
                 may_set_status(me.identity.role)?;
-                (
-                    Action::SetStatus {
-                        intent: intent_id,
-                        status,
-                        reason,
-                    },
-                    request_id,
-                )
+                (Action::SetStatus { intent: intent_id, status, reason }, request_id)
             }
             Request::Authenticate { .. }
             | Request::JoinRoom { .. }
@@ -164,23 +114,12 @@ impl Session {
             | Request::GetGossip { .. }
             | Request::ListUpdates { .. } => return Err(Refusal::new(Code::Internal, "not a command")),
         };
-        let actor = Actor {
-            user: me.identity.user,
-            reach: me.reach.clone(),
-        };
-        Ok(Command {
-            actor,
-            action,
-            request_id,
-        })
+        let actor = Actor { user: me.identity.user, reach: me.reach.clone() };
+        Ok(Command { actor, action, request_id })
     }
 
     async fn submit(&self, command: Command, to: ReplyTo, arrived: Instant) {
-        let ticket = Ticket::Client {
-            peer: Arc::clone(&self.link.peer),
-            to,
-            arrived,
-        };
+        let ticket = Ticket::Client { peer: Arc::clone(&self.link.peer), to, arrived };
         if let Err(Ticket::Client { to, arrived, .. }) = self.link.gateway.submit(command, ticket).await {
             self.link.reply(&to, arrived, &Err(Refusal::unavailable()));
         }
@@ -193,50 +132,27 @@ impl Session {
         let id = self.link.id();
         let (done, subscribed) = oneshot::channel();
         let needs_snapshot = query != JoinQuery::default();
-        self.link
-            .send(Item::Subscribe {
-                id,
-                room,
-                to: to.clone(),
-                needs_snapshot,
-                done,
-            })
-            .await;
+        self.link.send(Item::Subscribe { id, room, to: to.clone(), needs_snapshot, done }).await;
         match subscribed.await {
             // A shard that is gone has nobody left to answer.
             Ok(Subscribed::Done) | Err(_) => return Ok(()),
             Ok(Subscribed::TooManyRooms) => return Err(too_many_rooms(self.link.gateway.config.shard_limits())),
             Ok(Subscribed::Loading) => {}
         }
-        let snapshot = self
-            .read(self.link.gateway.store.room(room, query))
-            .await
-            .map(|snapshot| {
-                let (recovered, replay) = match snapshot.missed {
-                    None => (None, Vec::new()),
-                    Some(Missed::Unrecoverable) => (Some(false), Vec::new()),
-                    Some(Missed::All(events)) => (Some(true), events),
-                };
-                let seq: Seq = snapshot.seq;
-                Snapshot {
-                    seq,
-                    reply: Reply::Joined {
-                        room_id: room,
-                        seq,
-                        recovered,
-                        intents: snapshot.intents,
-                    },
-                    replay: replay.iter().map(crate::gateway::event_of).collect(),
-                }
-            });
-        self.link
-            .send(Item::Joined {
-                id,
-                room,
-                to: to.clone(),
-                snapshot,
-            })
-            .await;
+        let snapshot = self.read(self.link.gateway.store.room(room, query)).await.map(|snapshot| {
+            let (recovered, replay) = match snapshot.missed {
+                None => (None, Vec::new()),
+                Some(Missed::Unrecoverable) => (Some(false), Vec::new()),
+                Some(Missed::All(events)) => (Some(true), events),
+            };
+            let seq: Seq = snapshot.seq;
+            Snapshot {
+                seq,
+                reply: Reply::Joined { room_id: room, seq, recovered, intents: snapshot.intents },
+                replay: replay.iter().map(crate::gateway::event_of).collect(),
+            }
+        });
+        self.link.send(Item::Joined { id, room, to: to.clone(), snapshot }).await;
         Ok(())
     }
 
@@ -249,26 +165,16 @@ impl Session {
     ) -> Result<Reply, Refusal> {
         let before = cursor(&page)?;
         self.check(me, room).await?;
-        let paged = self
-            .read(self.link.gateway.store.intents(room, status, page.limit, before))
-            .await?;
-        Ok(Reply::Intents {
-            intents: paged.items,
-            next_before: paged.next.map(|cursor| cursor.to_string()),
-        })
+        let paged = self.read(self.link.gateway.store.intents(room, status, page.limit, before)).await?;
+        Ok(Reply::Intents { intents: paged.items, next_before: paged.next.map(|cursor| cursor.to_string()) })
     }
 
     async fn list_updates(&self, me: &Credentials, intent: IntentId, page: Page) -> Result<Reply, Refusal> {
         let before = cursor(&page)?;
         self.visible(me, intent).await?;
         let with_votes = me.identity.role.sees_votes();
-        let paged = self
-            .read(self.link.gateway.store.updates(intent, with_votes, page.limit, before))
-            .await?;
-        Ok(Reply::Updates {
-            updates: paged.items,
-            next_before: paged.next.map(|cursor| cursor.to_string()),
-        })
+        let paged = self.read(self.link.gateway.store.updates(intent, with_votes, page.limit, before)).await?;
+        Ok(Reply::Updates { updates: paged.items, next_before: paged.next.map(|cursor| cursor.to_string()) })
     }
 
     /// The intent, unless it does not exist or is in a room without access, which look the same.
@@ -284,10 +190,7 @@ impl Session {
 
     async fn check(&self, me: &Credentials, room: RoomId) -> Result<(), Refusal> {
         let is_member = match me.reach.access(room) {
-            Access::IfMember => {
-                self.read(self.link.gateway.store.is_member(room, me.identity.user))
-                    .await?
-            }
+            Access::IfMember => self.read(self.link.gateway.store.is_member(room, me.identity.user)).await?,
             Access::Granted | Access::NotClaimed => false,
         };
         me.reach.check(room, || is_member)

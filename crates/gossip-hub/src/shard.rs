@@ -38,11 +38,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(id: ConnectionId, outbox: Box<dyn Outbox>) -> Peer {
-        Peer {
-            id,
-            outbox,
-            dirty: AtomicBool::new(false),
-        }
+        Peer { id, outbox, dirty: AtomicBool::new(false) }
     }
 }
 
@@ -90,41 +86,13 @@ pub(crate) enum Audience {
 
 /// What a shard is asked to do.
 pub(crate) enum Item {
-    Open {
-        peer: Arc<Peer>,
-        authenticate_by: Timestamp,
-    },
-    Authenticated {
-        id: ConnectionId,
-        user: UserId,
-        expires_at: Timestamp,
-    },
-    Subscribe {
-        id: ConnectionId,
-        room: RoomId,
-        to: ReplyTo,
-        needs_snapshot: bool,
-        done: oneshot::Sender<Subscribed>,
-    },
-    Joined {
-        id: ConnectionId,
-        room: RoomId,
-        to: ReplyTo,
-        snapshot: Result<Snapshot, Refusal>,
-    },
-    Leave {
-        id: ConnectionId,
-        room: RoomId,
-        to: ReplyTo,
-    },
-    Committed {
-        events: Arc<[RoomEvent]>,
-        answers: Vec<Answer>,
-    },
-    Emit {
-        audience: Audience,
-        event: Arc<Event>,
-    },
+    Open { peer: Arc<Peer>, authenticate_by: Timestamp },
+    Authenticated { id: ConnectionId, user: UserId, expires_at: Timestamp },
+    Subscribe { id: ConnectionId, room: RoomId, to: ReplyTo, needs_snapshot: bool, done: oneshot::Sender<Subscribed> },
+    Joined { id: ConnectionId, room: RoomId, to: ReplyTo, snapshot: Result<Snapshot, Refusal> },
+    Leave { id: ConnectionId, room: RoomId, to: ReplyTo },
+    Committed { events: Arc<[RoomEvent]>, answers: Vec<Answer> },
+    Emit { audience: Audience, event: Arc<Event> },
     CloseAll(Close),
     Closed(ConnectionId),
 }
@@ -198,13 +166,7 @@ impl Shard {
         match item {
             Item::Open { peer, authenticate_by } => self.open(peer, authenticate_by),
             Item::Authenticated { id, user, expires_at } => self.authenticated(id, user, expires_at),
-            Item::Subscribe {
-                id,
-                room,
-                to,
-                needs_snapshot,
-                done,
-            } => {
+            Item::Subscribe { id, room, to, needs_snapshot, done } => {
                 // Who asked may be gone; then so is the connection, and this was for nothing.
                 let _ = done.send(self.subscribe(id, room, &to, needs_snapshot));
             }
@@ -219,15 +181,7 @@ impl Shard {
 
     fn open(&mut self, peer: Arc<Peer>, deadline: Timestamp) {
         self.deadlines.insert((deadline, peer.id));
-        self.connections.insert(
-            peer.id,
-            Connection {
-                peer,
-                user: None,
-                rooms: HashSet::new(),
-                deadline,
-            },
-        );
+        self.connections.insert(peer.id, Connection { peer, user: None, rooms: HashSet::new(), deadline });
     }
 
     fn authenticated(&mut self, id: ConnectionId, user: UserId, expires_at: Timestamp) {
@@ -259,28 +213,14 @@ impl Shard {
         let room = self.rooms.entry(room_id).or_default();
         match room.at {
             Some(seq) if !needs_snapshot => {
-                room.members.insert(
-                    id,
-                    Member {
-                        peer: Arc::clone(&peer),
-                        membership: Membership::Live,
-                    },
-                );
-                let reply = Reply::Joined {
-                    room_id,
-                    seq,
-                    recovered: None,
-                    intents: None,
-                };
+                room.members.insert(id, Member { peer: Arc::clone(&peer), membership: Membership::Live });
+                let reply = Reply::Joined { room_id, seq, recovered: None, intents: None };
                 peer.outbox.reply(to, &Ok(reply));
                 touch(&mut self.dirty, &peer);
                 Subscribed::Done
             }
             _ => {
-                let membership = Membership::Loading {
-                    kept: Vec::new(),
-                    is_new,
-                };
+                let membership = Membership::Loading { kept: Vec::new(), is_new };
                 room.members.insert(id, Member { peer, membership });
                 Subscribed::Loading
             }
@@ -374,13 +314,7 @@ impl Shard {
             }
         }
         let now = Instant::now();
-        for Answer {
-            peer,
-            to,
-            arrived,
-            reply,
-        } in answers
-        {
+        for Answer { peer, to, arrived, reply } in answers {
             self.stats.answered(arrived, reply.is_err(), now);
             peer.outbox.reply(&to, &reply);
             touch(&mut self.dirty, &peer);
@@ -452,13 +386,9 @@ impl Shard {
             }
             self.deadlines.remove(&(deadline, id));
             if let Some(connection) = self.connections.get(&id) {
-                let close = if connection.user.is_some() {
-                    Close::TokenExpired
-                } else {
-                    Close::AuthTimeout
-                };
+                let close = if connection.user.is_some() { Close::TokenExpired } else { Close::AuthTimeout };
                 if let Some(refusal) = close.refusal() {
-                    connection.peer.outbox.exception(&refusal);
+                    connection.peer.outbox.reply(&ReplyTo::NOBODY, &Err(refusal));
                 }
                 connection.peer.outbox.close(close);
             }
@@ -515,10 +445,7 @@ pub(crate) async fn run(mut shard: Shard, inbox: Arc<Inbox<Item>>, env: Arc<dyn 
 
 /// The refusal for one room too many.
 pub(crate) fn too_many_rooms(limits: Limits) -> Refusal {
-    Refusal::new(
-        Code::Forbidden,
-        format!("a connection may be in at most {} rooms", limits.max_rooms),
-    )
+    Refusal::new(Code::Forbidden, format!("a connection may be in at most {} rooms", limits.max_rooms))
 }
 
 #[cfg(test)]

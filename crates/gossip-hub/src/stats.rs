@@ -63,13 +63,7 @@ impl Window {
     fn new(began: Instant) -> Self {
         // Two digits, which is 1 %; the histogram grows with what it sees.
         let latency = Histogram::new(2).unwrap_or_else(|_| unreachable!("two significant digits are allowed"));
-        Window {
-            began,
-            latency,
-            answered: 0,
-            refused: 0,
-            delivered: 0,
-        }
+        Window { began, latency, answered: 0, refused: 0, delivered: 0 }
     }
 }
 
@@ -99,16 +93,8 @@ pub(crate) struct Stats {
 
 impl Stats {
     pub(crate) fn new(now: Instant) -> Self {
-        let windows = Mutex::new(Windows {
-            current: Window::new(now),
-            previous: None,
-        });
-        Stats {
-            started: now,
-            active: AtomicU64::new(0),
-            total: AtomicU64::new(0),
-            windows,
-        }
+        let windows = Mutex::new(Windows { current: Window::new(now), previous: None });
+        Stats { started: now, active: AtomicU64::new(0), total: AtomicU64::new(0), windows }
     }
 
     pub(crate) fn opened(&self) {
@@ -137,11 +123,7 @@ impl Stats {
 
     /// So many events were queued for members.
     pub(crate) fn delivered(&self, count: u64, now: Instant) {
-        self.windows
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .at(now)
-            .delivered += count;
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner).at(now).delivered += count;
     }
 
     pub(crate) fn read(&self, directory: &Directory, now: Instant) -> ConnectionStats {
@@ -175,11 +157,7 @@ impl Stats {
                 p99: millis(latency.value_at_quantile(0.99)),
             },
             messages_per_second: (answered + delivered) as f64 / seconds,
-            error_rate: if answered == 0 {
-                0.0
-            } else {
-                refused as f64 / answered as f64
-            },
+            error_rate: if answered == 0 { 0.0 } else { refused as f64 / answered as f64 },
             memory_bytes: resident_bytes(),
             uptime_seconds: now.saturating_duration_since(self.started).as_secs(),
         }
@@ -190,9 +168,7 @@ impl Stats {
 fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line
-        .and_then(|line| line.split_whitespace().next())
-        .and_then(|number| number.parse::<u64>().ok());
+    let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }
 
@@ -216,10 +192,7 @@ mod tests {
         assert!((read.average_latency - 49.5).abs() < 1.0);
         assert_eq!(stats.read(&directory, after(70)).error_rate, 0.1);
         let late = stats.read(&directory, after(400));
-        assert_eq!(
-            (late.error_rate, late.messages_per_second, late.latency),
-            (0.0, 0.0, Latency::default())
-        );
+        assert_eq!((late.error_rate, late.messages_per_second, late.latency), (0.0, 0.0, Latency::default()));
         assert_eq!(late.uptime_seconds, 400);
     }
 }

@@ -42,11 +42,7 @@ impl Opcode {
 /// A longer frame than the protocol allows is never made: the payload of a control frame is cut at [`MAX_CONTROL_LEN`].
 #[must_use]
 pub fn encode_frame(opcode: Opcode, payload: &[u8]) -> (Bytes, usize) {
-    let payload = if opcode.is_control() {
-        &payload[..payload.len().min(MAX_CONTROL_LEN)]
-    } else {
-        payload
-    };
+    let payload = if opcode.is_control() { &payload[..payload.len().min(MAX_CONTROL_LEN)] } else { payload };
     let len = payload.len();
     let head_len = match len {
         0..=125 => 2,
@@ -94,10 +90,7 @@ mod tests {
         let (frame, _) = encode_frame(Opcode::Ping, b"Hello");
         assert_eq!(&frame[..2], [0x89, 0x05]);
         let (frame, head) = encode_frame(Opcode::Binary, &[0; 256]);
-        assert_eq!(
-            (&frame[..4], head, frame.len()),
-            (&[0x82, 0x7e, 0x01, 0x00][..], 4, 260)
-        );
+        assert_eq!((&frame[..4], head, frame.len()), (&[0x82, 0x7e, 0x01, 0x00][..], 4, 260));
         let (frame, head) = encode_frame(Opcode::Binary, &[0; 65536]);
         assert_eq!((&frame[..10], head), (&[0x82, 0x7f, 0, 0, 0, 0, 0, 1, 0, 0][..], 10));
     }
@@ -114,20 +107,14 @@ mod tests {
     fn control_frames_stay_legal() {
         for opcode in [Opcode::Close, Opcode::Ping, Opcode::Pong] {
             let (frame, head) = encode_frame(opcode, &[1; 300]);
-            assert_eq!(
-                (frame[0] & 0x0f, frame[1], head, frame.len()),
-                (opcode.bits(), 125, 2, 127)
-            );
+            assert_eq!((frame[0] & 0x0f, frame[1], head, frame.len()), (opcode.bits(), 125, 2, 127));
         }
     }
 
     #[test]
     fn a_close_has_its_code_and_reason() {
         assert_eq!(&encode_close(1000, "")[..], [0x88, 2, 0x03, 0xe8]);
-        assert_eq!(
-            &encode_close(1008, "slow")[..],
-            [0x88, 6, 0x03, 0xf0, b's', b'l', b'o', b'w']
-        );
+        assert_eq!(&encode_close(1008, "slow")[..], [0x88, 6, 0x03, 0xf0, b's', b'l', b'o', b'w']);
         // 61 two-byte characters and half of the 62nd would be 123 bytes.
         assert_eq!(encode_close(1008, &"é".repeat(100)).len(), 2 + 2 + 122);
         assert_eq!(encode_close(1008, &"a".repeat(124)).len(), 2 + 125);

@@ -89,17 +89,10 @@ mod tests {
         let id = "018f2a3e-0000-7000-8000-000000000000";
         assert_eq!(id.parse::<RoomId>().map(|id| id.to_string()), Ok(id.to_owned()));
         assert_eq!(
-            "018F2A3E-0000-7000-8000-00000000000A"
-                .parse::<RoomId>()
-                .map(|id| id.to_string()),
+            "018F2A3E-0000-7000-8000-00000000000A".parse::<RoomId>().map(|id| id.to_string()),
             Ok("018f2a3e-0000-7000-8000-00000000000a".to_owned())
         );
-        for bad in [
-            "",
-            "room-123",
-            "018f2a3e000070008000000000000000",
-            "{018f2a3e-0000-7000-8000-000000000000}",
-        ] {
+        for bad in ["", "room-123", "018f2a3e000070008000000000000000", "{018f2a3e-0000-7000-8000-000000000000}"] {
             assert_eq!(bad.parse::<RoomId>(), Err(NotAUuid), "{bad}");
         }
     }

@@ -45,18 +45,11 @@ pub fn decode(text: &str) -> Result<PlainRequest, PlainError> {
     };
     let fault = |field| PlainError { field, id };
     whole.map_err(|_| fault("data"))?;
-    let event = members
-        .event
-        .and_then(|raw| serde_json::from_str(raw.get()).ok())
-        .ok_or(fault("event"))?;
+    let event = members.event.and_then(|raw| serde_json::from_str(raw.get()).ok()).ok_or(fault("event"))?;
     if id_fault {
         return Err(fault("id"));
     }
-    Ok(PlainRequest {
-        event,
-        data: members.data.map(ToOwned::to_owned),
-        id,
-    })
+    Ok(PlainRequest { event, data: members.data.map(ToOwned::to_owned), id })
 }
 
 /// The members of a frame as far as it could be read: kept outside of the parser, so that a fault leaves what came before.

@@ -57,20 +57,12 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with nothing but its code and message.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Refusal {
-            code,
-            message: message.into(),
-            field: None,
-            retry_after_ms: None,
-        }
+        Refusal { code, message: message.into(), field: None, retry_after_ms: None }
     }
 
     /// `invalid_input`: `field` is wrong, and how.
     pub fn invalid(field: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Refusal {
-            field: Some(field),
-            ..Refusal::new(Code::InvalidInput, message)
-        }
+        Refusal { field: Some(field), ..Refusal::new(Code::InvalidInput, message) }
     }
 
     /// `not_found`, with the words that are the same whether the thing is missing or hidden.
@@ -145,10 +137,7 @@ mod tests {
     #[test]
     fn absent_members_are_left_out() {
         let plain = serde_json::to_string(&Refusal::not_authenticated()).unwrap();
-        assert_eq!(
-            plain,
-            r#"{"status":"error","code":"not_authenticated","message":"authenticate first"}"#
-        );
+        assert_eq!(plain, r#"{"status":"error","code":"not_authenticated","message":"authenticate first"}"#);
         let field = Refusal::invalid("content", "must not be empty");
         assert_eq!(
             serde_json::to_string(&field.exception(Some("new_gossip"))).unwrap(),

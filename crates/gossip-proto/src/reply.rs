@@ -119,23 +119,12 @@ mod tests {
 
     #[test]
     fn optional_members_of_joined_are_left_out() {
-        let reply = Reply::Joined {
-            room_id: RoomId(Uuid::nil()),
-            seq: Seq(4),
-            recovered: None,
-            intents: None,
-        };
+        let reply = Reply::Joined { room_id: RoomId(Uuid::nil()), seq: Seq(4), recovered: None, intents: None };
         assert_eq!(
             serde_json::to_string(&reply).unwrap(),
             r#"{"status":"joined","roomId":"00000000-0000-0000-0000-000000000000","seq":4}"#
         );
-        let reply = Reply::Intents {
-            intents: vec![],
-            next_before: None,
-        };
-        assert_eq!(
-            serde_json::to_string(&reply).unwrap(),
-            r#"{"status":"success","intents":[],"nextBefore":null}"#
-        );
+        let reply = Reply::Intents { intents: vec![], next_before: None };
+        assert_eq!(serde_json::to_string(&reply).unwrap(), r#"{"status":"success","intents":[],"nextBefore":null}"#);
     }
 }

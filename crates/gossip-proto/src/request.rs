@@ -146,21 +146,13 @@ impl Request {
         let read: fn(&Fields<'_>) -> Result<Request, Refusal> = match event {
             "authenticate" => Self::authenticate,
             "join_room" => Self::join_room,
-            "leave_room" => |f| {
-                Ok(Request::LeaveRoom {
-                    room_id: f.required("roomId", id)?,
-                })
-            },
+            "leave_room" => |f| Ok(Request::LeaveRoom { room_id: f.required("roomId", id)? }),
             "new_gossip" => Self::new_gossip,
             "update_gossip" => Self::update_gossip,
             "vote_gossip" => Self::vote_gossip,
             "comment_gossip" => Self::comment_gossip,
             "list_gossip" => Self::list_gossip,
-            "get_gossip" => |f| {
-                Ok(Request::GetGossip {
-                    intent_id: f.required("intentId", id)?,
-                })
-            },
+            "get_gossip" => |f| Ok(Request::GetGossip { intent_id: f.required("intentId", id)? }),
             "list_updates" => Self::list_updates,
             _ => return Err(Refusal::new(Code::UnknownEvent, "there is no such event")),
         };
@@ -205,10 +197,7 @@ impl Request {
     }
 
     fn vote_gossip(f: &Fields<'_>) -> Result<Request, Refusal> {
-        Ok(Request::VoteGossip {
-            intent_id: f.required("intentId", id)?,
-            action: f.required("action", word)?,
-        })
+        Ok(Request::VoteGossip { intent_id: f.required("intentId", id)?, action: f.required("action", word)? })
     }
 
     fn comment_gossip(f: &Fields<'_>) -> Result<Request, Refusal> {
@@ -228,10 +217,75 @@ impl Request {
     }
 
     fn list_updates(f: &Fields<'_>) -> Result<Request, Refusal> {
-        Ok(Request::ListUpdates {
-            intent_id: f.required("intentId", id)?,
-            page: f.page()?,
+        Ok(Request::ListUpdates { intent_id: f.required("intentId", id)?, page: f.page()? })
+    }
+}
+
+/// The `auth` of a Socket.IO handshake (contract §1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handshake {
+    /// The JWT; without one the socket may still send `authenticate`.
+    pub token: Option<Token>,
+    /// Must equal the token's `sub`.
+    pub user_id: Option<UserId>,
+}
+
+impl Handshake {
+    /// Reads it; members that nobody asks for are ignored.
+    ///
+    /// # Errors
+    /// `invalid_token`, naming the member at fault.
+    pub fn parse(auth: Option<&RawValue>) -> Result<Handshake, Refusal> {
+        let Some(auth) = auth else { return Ok(Handshake { token: None, user_id: None }) };
+        let read = |f: &Fields<'_>| {
+            Ok(Handshake {
+                token: f.optional("token", |raw| text(raw).map(Token))?,
+                user_id: f.optional("userId", id)?,
+            })
+        };
+        Fields::read(Some(auth)).and_then(|fields| read(&fields)).map_err(|wrong: Refusal| {
+            let message = format!("{} {}", wrong.field.unwrap_or("auth"), wrong.message);
+            Refusal { field: wrong.field, ..Refusal::new(Code::InvalidToken, message) }
         })
+    }
+}
+
+/// Which member of an event's data holds binary, of which the contract knows none: `data` where it is the whole or
+/// none that is known.
+#[must_use]
+pub fn binary_member(data: Option<&RawValue>) -> &'static str {
+    const KNOWN: [&str; 17] = [
+        "token",
+        "userId",
+        "roomId",
+        "since",
+        "history",
+        "content",
+        "metadata",
+        "expiresInMinutes",
+        "requestId",
+        "intentId",
+        "status",
+        "reason",
+        "action",
+        "limit",
+        "before",
+        "resume",
+        "recover",
+    ];
+    let Ok(fields) = Fields::read(data) else { return "data" };
+    // A member too deep to be looked through is at fault in any case.
+    let is_binary = |raw: &RawValue| serde_json::from_str(raw.get()).map_or(true, |value| holds_placeholder(&value));
+    KNOWN.into_iter().find(|name| fields.present(name).is_some_and(is_binary)).unwrap_or("data")
+}
+
+fn holds_placeholder(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => {
+            members.get("_placeholder") == Some(&Value::Bool(true)) || members.values().any(holds_placeholder)
+        }
+        Value::Array(items) => items.iter().any(holds_placeholder),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 
@@ -244,9 +298,7 @@ struct Fields<'a>(HashMap<Cow<'a, str>, &'a RawValue>);
 impl<'a> Fields<'a> {
     fn read(data: Option<&'a RawValue>) -> Result<Self, Refusal> {
         let raw = data.ok_or_else(|| Refusal::invalid("data", "must be an object"))?;
-        serde_json::from_str(raw.get())
-            .map(Fields)
-            .map_err(|_| Refusal::invalid("data", "must be an object"))
+        serde_json::from_str(raw.get()).map(Fields).map_err(|_| Refusal::invalid("data", "must be an object"))
     }
 
     /// The member, unless it is missing or `null`, which mean the same to a JavaScript client.
@@ -259,10 +311,7 @@ impl<'a> Fields<'a> {
         name: &'static str,
         read: impl FnOnce(&'a RawValue) -> Result<T, Wrong>,
     ) -> Result<Option<T>, Refusal> {
-        self.present(name)
-            .map(read)
-            .transpose()
-            .map_err(|wrong| Refusal::invalid(name, wrong))
+        self.present(name).map(read).transpose().map_err(|wrong| Refusal::invalid(name, wrong))
     }
 
     fn required<T>(
@@ -270,8 +319,7 @@ impl<'a> Fields<'a> {
         name: &'static str,
         read: impl FnOnce(&'a RawValue) -> Result<T, Wrong>,
     ) -> Result<T, Refusal> {
-        self.optional(name, read)?
-            .ok_or_else(|| Refusal::invalid(name, "is required"))
+        self.optional(name, read)?.ok_or_else(|| Refusal::invalid(name, "is required"))
     }
 
     fn request_id(&self) -> Result<Option<RequestId>, Refusal> {
@@ -289,10 +337,7 @@ impl<'a> Fields<'a> {
             n @ 1..=MAX_LIMIT => Ok(n),
             _ => Err("must be 1 to 100".into()),
         })?;
-        Ok(Page {
-            limit: limit.unwrap_or(DEFAULT_LIMIT),
-            before: self.optional("before", text)?,
-        })
+        Ok(Page { limit: limit.unwrap_or(DEFAULT_LIMIT), before: self.optional("before", text)? })
     }
 }
 
@@ -305,15 +350,11 @@ fn text(raw: &RawValue) -> Result<String, Wrong> {
 }
 
 fn id<T: FromStr<Err = crate::id::NotAUuid>>(raw: &RawValue) -> Result<T, Wrong> {
-    text(raw)?
-        .parse()
-        .map_err(|wrong: crate::id::NotAUuid| wrong.to_string().into())
+    text(raw)?.parse().map_err(|wrong: crate::id::NotAUuid| wrong.to_string().into())
 }
 
 fn word<T: FromStr<Err = crate::model::UnknownWord>>(raw: &RawValue) -> Result<T, Wrong> {
-    text(raw)?
-        .parse()
-        .map_err(|wrong: crate::model::UnknownWord| wrong.to_string().into())
+    text(raw)?.parse().map_err(|wrong: crate::model::UnknownWord| wrong.to_string().into())
 }
 
 /// A whole number from 0, also as `5.0`, which some clients write.
@@ -324,11 +365,7 @@ fn whole_number(raw: &RawValue) -> Result<u64, Wrong> {
         return Ok(number);
     }
     match serde_json::from_str::<f64>(raw.get()) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "checked on this line"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked on this line")]
         Ok(number) if number.fract() == 0.0 && (0.0..=MAX_SAFE).contains(&number) => Ok(number as u64),
         _ => Err("must be a whole number".into()),
     }
@@ -350,11 +387,7 @@ mod tests {
     #[track_caller]
     fn refused(event: &str, data: &str, field: &str) {
         let refusal = parse(event, data).expect_err(data);
-        assert_eq!(
-            (refusal.code, refusal.field),
-            (Code::InvalidInput, Some(field)),
-            "{event} {data}: {refusal}"
-        );
+        assert_eq!((refusal.code, refusal.field), (Code::InvalidInput, Some(field)), "{event} {data}: {refusal}");
     }
 
     const ROOM: &str = "018f2a3e-0000-7000-8000-000000000001";
@@ -372,42 +405,18 @@ mod tests {
             ("join_room", r#"{"__proto__":{"roomId":"x"}}"#.into(), "roomId"),
             ("join_room", format!(r#"{{"roomId":"{ROOM}","since":-1}}"#), "since"),
             ("join_room", format!(r#"{{"roomId":"{ROOM}","since":1e400}}"#), "since"),
-            (
-                "join_room",
-                format!(r#"{{"roomId":"{ROOM}","history":101}}"#),
-                "history",
-            ),
+            ("join_room", format!(r#"{{"roomId":"{ROOM}","history":101}}"#), "history"),
             ("new_gossip", format!(r#"{{"roomId":"{ROOM}"}}"#), "content"),
-            (
-                "new_gossip",
-                format!(r#"{{"roomId":"{ROOM}","content":null}}"#),
-                "content",
-            ),
-            (
-                "new_gossip",
-                format!(r#"{{"roomId":"{ROOM}","content":"\ud800"}}"#),
-                "content",
-            ),
+            ("new_gossip", format!(r#"{{"roomId":"{ROOM}","content":null}}"#), "content"),
+            ("new_gossip", format!(r#"{{"roomId":"{ROOM}","content":"\ud800"}}"#), "content"),
             (
                 "new_gossip",
                 format!(r#"{{"roomId":"{ROOM}","content":"x","expiresInMinutes":1.5}}"#),
                 "expiresInMinutes",
             ),
-            (
-                "new_gossip",
-                format!(r#"{{"roomId":"{ROOM}","content":"x","requestId":""}}"#),
-                "requestId",
-            ),
-            (
-                "vote_gossip",
-                format!(r#"{{"intentId":"{ROOM}","action":"up"}}"#),
-                "action",
-            ),
-            (
-                "update_gossip",
-                format!(r#"{{"intentId":"{ROOM}","status":"gone"}}"#),
-                "status",
-            ),
+            ("new_gossip", format!(r#"{{"roomId":"{ROOM}","content":"x","requestId":""}}"#), "requestId"),
+            ("vote_gossip", format!(r#"{{"intentId":"{ROOM}","action":"up"}}"#), "action"),
+            ("update_gossip", format!(r#"{{"intentId":"{ROOM}","status":"gone"}}"#), "status"),
             ("list_gossip", format!(r#"{{"roomId":"{ROOM}","limit":0}}"#), "limit"),
             ("list_gossip", format!(r#"{{"roomId":"{ROOM}","limit":101}}"#), "limit"),
         ] {
@@ -418,29 +427,32 @@ mod tests {
     #[test]
     fn depth_spoils_only_its_own_member() {
         let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-        refused(
-            "new_gossip",
-            &format!(r#"{{"roomId":"{ROOM}","content":"x","metadata":{deep}}}"#),
-            "metadata",
-        );
+        refused("new_gossip", &format!(r#"{{"roomId":"{ROOM}","content":"x","metadata":{deep}}}"#), "metadata");
         assert!(parse("join_room", &format!(r#"{{"roomId":"{ROOM}","other":{deep}}}"#)).is_ok());
     }
 
     #[test]
     fn null_is_absent_and_whole_doubles_are_whole() {
-        let request = parse(
-            "join_room",
-            &format!(r#"{{"roomId":"{ROOM}","since":null,"history":5.0}}"#),
-        )
-        .unwrap();
-        assert_eq!(
-            request,
-            Request::JoinRoom {
-                room_id: ROOM.parse().unwrap(),
-                since: None,
-                history: Some(5)
-            }
-        );
+        let request = parse("join_room", &format!(r#"{{"roomId":"{ROOM}","since":null,"history":5.0}}"#)).unwrap();
+        assert_eq!(request, Request::JoinRoom { room_id: ROOM.parse().unwrap(), since: None, history: Some(5) });
+    }
+
+    #[test]
+    fn binary_is_named_where_it_stands() {
+        let named = |data: &str| binary_member(Some(serde_json::from_str(data).unwrap()));
+        assert_eq!(named(r#"{"_placeholder":true,"num":0}"#), "data");
+        assert_eq!(named(r#"{"roomId":"x","content":{"_placeholder":true,"num":0}}"#), "content");
+        assert_eq!(named(r#"{"metadata":{"a":[{"_placeholder":true,"num":0}]}}"#), "metadata");
+        assert_eq!(binary_member(None), "data");
+    }
+
+    #[test]
+    fn a_handshake_may_lack_a_token_but_not_misspell_it() {
+        let parse = |auth: &str| Handshake::parse(Some(serde_json::from_str(auth).unwrap()));
+        assert_eq!(parse(r#"{"token":null,"other":1}"#), Ok(Handshake { token: None, user_id: None }));
+        let refusal = parse(r#"{"token":5}"#).unwrap_err();
+        assert_eq!((refusal.code, refusal.field), (Code::InvalidToken, Some("token")));
+        assert_eq!(parse(r#"{"token":"x","userId":"me"}"#).unwrap_err().field, Some("userId"));
     }
 
     #[test]

@@ -18,14 +18,8 @@ pub use encode::{encode_ack, encode_connect, encode_connect_error, encode_discon
 pub const MAX_ARGS: usize = 4096;
 
 /// Names that Socket.IO keeps for itself: a client may not emit them.
-pub const RESERVED_EVENTS: [&str; 6] = [
-    "connect",
-    "connect_error",
-    "disconnect",
-    "disconnecting",
-    "newListener",
-    "removeListener",
-];
+pub const RESERVED_EVENTS: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 
 /// A Socket.IO packet, its attachments included.
 #[derive(Debug, Clone)]

@@ -52,9 +52,7 @@ impl Timestamp {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let instant = OffsetDateTime::parse(text, &Rfc3339).ok()?.to_offset(UtcOffset::UTC);
-        i64::try_from(instant.unix_timestamp_nanos().div_euclid(1_000_000))
-            .ok()
-            .map(Self::from_millis)
+        i64::try_from(instant.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self::from_millis)
     }
 }
 
@@ -94,14 +92,8 @@ mod tests {
 
     #[test]
     fn shows_milliseconds_and_z_always() {
-        assert_eq!(
-            Timestamp::from_millis(1_704_067_200_000).to_string(),
-            "2024-01-01T00:00:00.000Z"
-        );
-        assert_eq!(
-            Timestamp::from_millis(1_704_067_200_007).to_string(),
-            "2024-01-01T00:00:00.007Z"
-        );
+        assert_eq!(Timestamp::from_millis(1_704_067_200_000).to_string(), "2024-01-01T00:00:00.000Z");
+        assert_eq!(Timestamp::from_millis(1_704_067_200_007).to_string(), "2024-01-01T00:00:00.007Z");
         assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999Z");
     }
 
@@ -111,10 +103,7 @@ mod tests {
             let t = Timestamp::from_millis(millis);
             assert_eq!(Timestamp::parse(&t.to_string()), Some(t));
         }
-        assert_eq!(
-            Timestamp::parse("2024-01-01T02:00:00+02:00"),
-            Some(Timestamp::from_millis(1_704_067_200_000))
-        );
+        assert_eq!(Timestamp::parse("2024-01-01T02:00:00+02:00"), Some(Timestamp::from_millis(1_704_067_200_000)));
         assert_eq!(Timestamp::parse("yesterday"), None);
     }
 }

@@ -97,14 +97,8 @@ pub fn decide(batch: &[Command], facts: Facts, env: &dyn Env) -> Result<(Committ
         });
     }
     run.vote_events()?;
-    let results = answers
-        .into_iter()
-        .map(|answer| answer.and_then(|answer| run.outcome(answer)))
-        .collect();
-    let committed = Committed {
-        results,
-        events: run.log.clone(),
-    };
+    let results = answers.into_iter().map(|answer| answer.and_then(|answer| run.outcome(answer))).collect();
+    let committed = Committed { results, events: run.log.clone() };
     Ok((committed, run.into_writes()))
 }
 
@@ -161,10 +155,7 @@ impl<'a> Run<'a> {
         let fingerprint = command.fingerprint();
         if let Some((first, result)) = self.facts.requests.get(&key) {
             if *first != fingerprint {
-                return Err(Refusal::new(
-                    Code::Conflict,
-                    "the requestId was used for another command",
-                ));
+                return Err(Refusal::new(Code::Conflict, "the requestId was used for another command"));
             }
             return Ok(Ok(Answer::Now(result.clone())));
         }
@@ -174,12 +165,7 @@ impl<'a> Run<'a> {
         };
         if let Answer::Now(result) = &answer {
             let (user, id) = key.clone();
-            self.requests.push(RequestRow {
-                user,
-                id,
-                fingerprint,
-                result: result.clone(),
-            });
+            self.requests.push(RequestRow { user, id, fingerprint, result: result.clone() });
             self.facts.requests.insert(key, (fingerprint, result.clone()));
         }
         Ok(Ok(answer))
@@ -187,15 +173,8 @@ impl<'a> Run<'a> {
 
     fn action(&mut self, actor: &Actor, action: &Action) -> Decision {
         match action {
-            Action::Post {
-                room,
-                content,
-                metadata,
-                lives,
-            } => {
-                actor
-                    .reach
-                    .check(*room, || self.facts.members.contains(&(*room, actor.user)))?;
+            Action::Post { room, content, metadata, lives } => {
+                actor.reach.check(*room, || self.facts.members.contains(&(*room, actor.user)))?;
                 let expires_at = self.now.plus(*lives);
                 Ok(self.post(actor.user, *room, content, metadata.as_ref(), expires_at))
             }
@@ -225,10 +204,7 @@ impl<'a> Run<'a> {
     fn visible(&self, actor: &Actor, id: IntentId) -> Result<Arc<Intent>, Refusal> {
         let intent = self.facts.intents.get(&id).ok_or_else(Refusal::intent_not_found)?;
         let is_member = || self.facts.members.contains(&(intent.room_id, actor.user));
-        actor
-            .reach
-            .check(intent.room_id, is_member)
-            .map_err(|_| Refusal::intent_not_found())?;
+        actor.reach.check(intent.room_id, is_member).map_err(|_| Refusal::intent_not_found())?;
         Ok(Arc::clone(intent))
     }
 
@@ -280,13 +256,7 @@ impl<'a> Run<'a> {
     }
 
     fn comment(&mut self, user: UserId, intent: &Arc<Intent>, content: &Text) -> Result<Answer, Error> {
-        let update = self.update(
-            intent.id,
-            user,
-            UpdateType::Comment,
-            Some(content.as_str().to_owned()),
-            None,
-        );
+        let update = self.update(intent.id, user, UpdateType::Comment, Some(content.as_str().to_owned()), None);
         let seq = self.event(GossipUpdateType::Comment, intent, Some(&update))?;
         Ok(Answer::Now(Outcome::Update { update, seq }))
     }
@@ -308,13 +278,7 @@ impl<'a> Run<'a> {
         self.change_intent(Arc::clone(&intent));
         let reason = reason.map(|reason| reason.as_str().to_owned());
         let metadata = json!({ "oldStatus": change.old, "newStatus": change.new });
-        let update = self.update(
-            intent.id,
-            user,
-            UpdateType::StatusChange,
-            reason.clone(),
-            Some(metadata),
-        );
+        let update = self.update(intent.id, user, UpdateType::StatusChange, reason.clone(), Some(metadata));
         let mut seq = self.event(GossipUpdateType::StatusChange, &intent, Some(&update))?;
         if change.is_verdict() {
             let metadata = json!({ "verdict": change.new });
@@ -339,11 +303,7 @@ impl<'a> Run<'a> {
             Answer::Now(outcome) => Ok(outcome),
             Answer::Vote(id) => {
                 let intent = Arc::clone(self.facts.intents.get(&id).ok_or_else(Refusal::intent_not_found)?);
-                let seq = self
-                    .vote_seqs
-                    .get(&id)
-                    .copied()
-                    .unwrap_or_else(|| self.seq(intent.room_id));
+                let seq = self.vote_seqs.get(&id).copied().unwrap_or_else(|| self.seq(intent.room_id));
                 Ok(Outcome::Intent { intent, seq })
             }
         }
@@ -368,15 +328,7 @@ impl<'a> Run<'a> {
         metadata: Option<Value>,
     ) -> Arc<Update> {
         let id = UpdateId(self.env.new_id());
-        let update = Arc::new(Update {
-            id,
-            intent_id,
-            user_id,
-            kind,
-            content,
-            metadata,
-            created_at: self.now,
-        });
+        let update = Arc::new(Update { id, intent_id, user_id, kind, content, metadata, created_at: self.now });
         self.updates.push(Arc::clone(&update));
         update
     }
@@ -385,45 +337,24 @@ impl<'a> Run<'a> {
     fn event(&mut self, kind: GossipUpdateType, intent: &Intent, update: Option<&Update>) -> Result<Seq, Error> {
         let room_id = intent.room_id;
         let seq = self.seq(room_id).next();
-        let data = GossipUpdate {
-            kind,
-            intent,
-            update,
-            timestamp: self.now,
-            room_id,
-            seq,
-        };
+        let data = GossipUpdate { kind, intent, update, timestamp: self.now, room_id, seq };
         let payload = serde_json::to_string(&data)?.into();
         self.facts.rooms.insert(room_id, seq);
         self.touched_rooms.insert(room_id);
         self.facts.position = Position(self.facts.position.0 + 1);
-        self.log.push(LogEvent {
-            position: self.facts.position,
-            room: room_id,
-            seq,
-            payload,
-        });
+        self.log.push(LogEvent { position: self.facts.position, room: room_id, seq, payload });
         Ok(seq)
     }
 
     fn into_writes(self) -> Writes {
-        let Run {
-            facts,
-            changed_intents,
-            changed_votes,
-            touched_rooms,
-            ..
-        } = self;
+        let Run { facts, changed_intents, changed_votes, touched_rooms, .. } = self;
         let find = |id: &IntentId| facts.intents.get(id).cloned();
         let changed = |id: &&IntentId| !self.new_intents.contains(id);
         Writes {
             now: self.now,
             new_intents: self.new_intents.iter().filter_map(find).collect(),
             changed_intents: changed_intents.iter().filter(changed).filter_map(find).collect(),
-            votes: changed_votes
-                .into_iter()
-                .map(|key| (key.0, key.1, facts.votes.get(&key).copied()))
-                .collect(),
+            votes: changed_votes.into_iter().map(|key| (key.0, key.1, facts.votes.get(&key).copied())).collect(),
             updates: self.updates,
             rooms: touched_rooms
                 .into_iter()

@@ -30,10 +30,7 @@ impl FromStr for Cursor {
         let read = || {
             let (millis, id) = text.split_once('-')?;
             let millis = i64::from_str_radix(millis, 16).ok()?;
-            Some(Cursor {
-                created_at: Timestamp::from_millis(millis),
-                id: Uuid::try_parse(id).ok()?,
-            })
+            Some(Cursor { created_at: Timestamp::from_millis(millis), id: Uuid::try_parse(id).ok()? })
         };
         read().ok_or_else(|| Refusal::invalid("before", "must be the nextBefore of an earlier page"))
     }
@@ -45,19 +42,9 @@ mod tests {
 
     #[test]
     fn reads_what_it_shows_and_nothing_else() {
-        let cursor = Cursor {
-            created_at: Timestamp::from_millis(1_704_067_200_007),
-            id: Uuid::from_u128(7),
-        };
+        let cursor = Cursor { created_at: Timestamp::from_millis(1_704_067_200_007), id: Uuid::from_u128(7) };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        for bad in [
-            "",
-            "x",
-            "-",
-            "18cc251f407",
-            "18cc251f407-",
-            "zz-00000000000000000000000000000007",
-        ] {
+        for bad in ["", "x", "-", "18cc251f407", "18cc251f407-", "zz-00000000000000000000000000000007"] {
             assert_eq!(bad.parse::<Cursor>().unwrap_err().field, Some("before"), "{bad}");
         }
     }

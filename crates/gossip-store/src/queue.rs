@@ -25,10 +25,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Config {
-            capacity: 4096,
-            max_batch: 512,
-        }
+        Config { capacity: 4096, max_batch: 512 }
     }
 }
 
@@ -55,9 +52,7 @@ pub struct CommitQueue<T> {
 
 impl<T> Clone for CommitQueue<T> {
     fn clone(&self) -> Self {
-        CommitQueue {
-            queue: self.queue.clone(),
-        }
+        CommitQueue { queue: self.queue.clone() }
     }
 }
 
@@ -94,22 +89,14 @@ async fn write<T: Send>(
     while queue.recv_many(&mut waiting, max_batch).await > 0 {
         let (commands, tickets): (Vec<_>, Vec<_>) = waiting.drain(..).unzip();
         let batch = match store.commit(&commands, &*env).await {
-            Ok(committed) => Batch {
-                results: tickets.into_iter().zip(committed.results).collect(),
-                events: committed.events,
-            },
+            Ok(committed) => {
+                Batch { results: tickets.into_iter().zip(committed.results).collect(), events: committed.events }
+            }
             Err(error) => {
-                tracing::error!(
-                    error = chain(&error),
-                    commands = commands.len(),
-                    "a batch of commands failed"
-                );
+                tracing::error!(error = chain(&error), commands = commands.len(), "a batch of commands failed");
                 let refusal = refusal_of(&error);
                 Batch {
-                    results: tickets
-                        .into_iter()
-                        .map(|ticket| (ticket, Err(refusal.clone())))
-                        .collect(),
+                    results: tickets.into_iter().map(|ticket| (ticket, Err(refusal.clone()))).collect(),
                     events: vec![],
                 }
             }

@@ -65,15 +65,8 @@ impl SqliteStore {
                 .acquire_timeout(timeout.max(Duration::from_secs(1)))
         };
         let open = Error::while_("opening the database");
-        let writer = pool()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(open)?;
-        sqlx::migrate!("../../migrations/sqlite")
-            .run(&writer)
-            .await
-            .map_err(Error::Migration)?;
+        let writer = pool().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
+        sqlx::migrate!("../../migrations/sqlite").run(&writer).await.map_err(Error::Migration)?;
         let readers = pool().max_connections(READERS).connect_lazy_with(options);
         Ok(SqliteStore { writer, readers })
     }

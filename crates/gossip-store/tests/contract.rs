@@ -47,14 +47,7 @@ async fn pages_cover_everything_once(f: Fixture) {
     }
     let expected: Vec<_> = (0..7).rev().map(|n| format!("number {n}")).collect();
     assert_eq!(seen, expected);
-    assert_eq!(
-        f.store
-            .intents(room, Some(Status::Verified), 3, None)
-            .await
-            .unwrap()
-            .items,
-        []
-    );
+    assert_eq!(f.store.intents(room, Some(Status::Verified), 3, None).await.unwrap().items, []);
 }
 
 async fn votes_stand_once_and_counts_follow(f: Fixture) {
@@ -65,11 +58,7 @@ async fn votes_stand_once_and_counts_follow(f: Fixture) {
     let committed = f.commit(&batch).await;
     assert!(committed.results.iter().all(|result| seq_of(result) == Ok(2)));
     assert_eq!(committed.events.len(), 1);
-    f.commit(&[
-        f.vote(2, intent.id, VoteAction::Remove),
-        f.vote(3, intent.id, VoteAction::Upvote),
-    ])
-    .await;
+    f.commit(&[f.vote(2, intent.id, VoteAction::Remove), f.vote(3, intent.id, VoteAction::Upvote)]).await;
     let (stored, mine) = f.store.intent(intent.id, f.user(3)).await.unwrap().unwrap();
     assert_eq!((stored.upvotes, stored.downvotes, mine), (2, 0, Some(Vote::Up)));
     assert_eq!(f.store.intent(intent.id, f.user(2)).await.unwrap().unwrap().1, None);
@@ -83,15 +72,10 @@ async fn updates_tell_what_happened(f: Fixture) {
     let intent = f.post(f.room(), 1, "x").await;
     f.commit(&[f.comment(2, intent.id, "hm")]).await;
     f.env.advance_ms(1);
-    let committed = f
-        .commit(&[f.set_status(3, intent.id, Status::Verified, Some("seen it"))])
-        .await;
+    let committed = f.commit(&[f.set_status(3, intent.id, Status::Verified, Some("seen it"))]).await;
     assert_eq!(seq_of(&committed.results[0]), Ok(4));
     let updates = f.store.updates(intent.id, false, 10, None).await.unwrap().items;
-    let told: Vec<_> = updates
-        .iter()
-        .map(|u| (u.kind, u.content.as_deref(), u.user_id))
-        .collect();
+    let told: Vec<_> = updates.iter().map(|u| (u.kind, u.content.as_deref(), u.user_id)).collect();
     assert_eq!(
         told,
         [
@@ -101,15 +85,9 @@ async fn updates_tell_what_happened(f: Fixture) {
         ]
     );
     assert_eq!(updates[0].metadata, Some(serde_json::json!({"verdict": "verified"})));
-    assert_eq!(
-        updates[1].metadata,
-        Some(serde_json::json!({"oldStatus": "pending", "newStatus": "verified"}))
-    );
+    assert_eq!(updates[1].metadata, Some(serde_json::json!({"oldStatus": "pending", "newStatus": "verified"})));
     let last = f.store.updates(intent.id, false, 2, None).await.unwrap().next;
-    assert_eq!(
-        f.store.updates(intent.id, false, 2, last).await.unwrap().items,
-        updates[2..]
-    );
+    assert_eq!(f.store.updates(intent.id, false, 2, last).await.unwrap().items, updates[2..]);
 }
 
 async fn a_refused_command_fails_alone(f: Fixture) {
@@ -121,14 +99,9 @@ async fn a_refused_command_fails_alone(f: Fixture) {
     let mut poster = f.new_gossip(2, other, "no");
     poster.actor.reach = Reach::Listed([room].into());
     let missing = f.comment(1, IntentId(Uuid::nil()), "no");
-    let committed = f
-        .commit(&[outsider, poster, missing, f.comment(1, mine.id, "yes")])
-        .await;
+    let committed = f.commit(&[outsider, poster, missing, f.comment(1, mine.id, "yes")]).await;
     let codes: Vec<_> = committed.results.iter().map(seq_of).collect();
-    assert_eq!(
-        codes,
-        [Err(Code::NotFound), Err(Code::Forbidden), Err(Code::NotFound), Ok(2)]
-    );
+    assert_eq!(codes, [Err(Code::NotFound), Err(Code::Forbidden), Err(Code::NotFound), Ok(2)]);
     assert_eq!(f.store.intents(other, None, 10, None).await.unwrap().items.len(), 1);
 }
 
@@ -136,10 +109,7 @@ async fn membership_decides_where_it_is_asked(f: Fixture) {
     let room = f.room();
     let mut command = f.new_gossip(1, room, "x");
     command.actor.reach = Reach::Members;
-    assert_eq!(
-        seq_of(&f.commit(std::slice::from_ref(&command)).await.results[0]),
-        Err(Code::Forbidden)
-    );
+    assert_eq!(seq_of(&f.commit(std::slice::from_ref(&command)).await.results[0]), Err(Code::Forbidden));
     assert!(!f.store.is_member(room, f.user(1)).await.unwrap());
     f.add_member(room, f.user(1)).await;
     assert!(f.store.is_member(room, f.user(1)).await.unwrap());
@@ -151,38 +121,21 @@ async fn the_log_replays_what_was_sent(f: Fixture) {
     let mut live = Vec::new();
     for n in 0..4 {
         live.extend(
-            f.commit(&[
-                f.new_gossip(1, room, &format!("{n}")),
-                f.new_gossip(1, f.room(), "other"),
-            ])
-            .await
-            .events,
+            f.commit(&[f.new_gossip(1, room, &format!("{n}")), f.new_gossip(1, f.room(), "other")]).await.events,
         );
     }
     assert!(live.windows(2).all(|pair| pair[0].position.0 + 1 == pair[1].position.0));
     live.retain(|event| event.room == room);
-    let since = |n| JoinQuery {
-        since: Some(Seq(n)),
-        history: None,
-    };
+    let since = |n| JoinQuery { since: Some(Seq(n)), history: None };
     for n in 0..=4 {
         let snapshot = f.store.room(room, since(n)).await.unwrap();
         assert_eq!(snapshot.seq, Seq(4));
-        assert_eq!(
-            snapshot.missed,
-            Some(Missed::All(live[usize::try_from(n).unwrap()..].to_vec()))
-        );
+        assert_eq!(snapshot.missed, Some(Missed::All(live[usize::try_from(n).unwrap()..].to_vec())));
     }
     for n in [5, u64::MAX] {
-        assert_eq!(
-            f.store.room(room, since(n)).await.unwrap().missed,
-            Some(Missed::Unrecoverable)
-        );
+        assert_eq!(f.store.room(room, since(n)).await.unwrap().missed, Some(Missed::Unrecoverable));
     }
-    assert_eq!(
-        f.store.room(f.room(), since(0)).await.unwrap().missed,
-        Some(Missed::All(vec![]))
-    );
+    assert_eq!(f.store.room(f.room(), since(0)).await.unwrap().missed, Some(Missed::All(vec![])));
 }
 
 async fn history_is_one_snapshot_with_seq(f: Fixture) {
@@ -191,38 +144,10 @@ async fn history_is_one_snapshot_with_seq(f: Fixture) {
         f.post(room, 1, text).await;
         f.env.advance_ms(1);
     }
-    let snapshot = f
-        .store
-        .room(
-            room,
-            JoinQuery {
-                since: None,
-                history: Some(2),
-            },
-        )
-        .await
-        .unwrap();
-    let contents: Vec<_> = snapshot
-        .intents
-        .unwrap()
-        .into_iter()
-        .map(|intent| intent.content)
-        .collect();
-    assert_eq!(
-        (snapshot.seq, contents, snapshot.missed),
-        (Seq(3), vec!["c".to_owned(), "b".into()], None)
-    );
-    let none = f
-        .store
-        .room(
-            room,
-            JoinQuery {
-                since: None,
-                history: Some(0),
-            },
-        )
-        .await
-        .unwrap();
+    let snapshot = f.store.room(room, JoinQuery { since: None, history: Some(2) }).await.unwrap();
+    let contents: Vec<_> = snapshot.intents.unwrap().into_iter().map(|intent| intent.content).collect();
+    assert_eq!((snapshot.seq, contents, snapshot.missed), (Seq(3), vec!["c".to_owned(), "b".into()], None));
+    let none = f.store.room(room, JoinQuery { since: None, history: Some(0) }).await.unwrap();
     assert_eq!(none.intents, Some(vec![]));
 }
 
@@ -238,13 +163,7 @@ async fn pruning_leaves_no_hole_and_no_partial_replay(f: Fixture) {
     assert_eq!(f.store.prune(cutoff, 100).await.unwrap(), 1);
     assert_eq!(f.store.prune(cutoff, 100).await.unwrap(), 0);
     let missed = |since| {
-        let room = f.store.room(
-            room,
-            JoinQuery {
-                since: Some(Seq(since)),
-                history: None,
-            },
-        );
+        let room = f.store.room(room, JoinQuery { since: Some(Seq(since)), history: None });
         async { room.await.unwrap().missed.unwrap() }
     };
     assert_eq!(missed(0).await, Missed::Unrecoverable);
@@ -259,19 +178,14 @@ async fn a_request_id_is_answered_as_before(f: Fixture) {
     let command = f.with_request_id(f.new_gossip(1, room, "once"), "r1");
     let first = f.commit(std::slice::from_ref(&command)).await;
     f.env.advance_ms(1_000);
-    let again = f
-        .commit(&[command, f.with_request_id(f.new_gossip(1, room, "twice"), "r1")])
-        .await;
+    let again = f.commit(&[command, f.with_request_id(f.new_gossip(1, room, "twice"), "r1")]).await;
     assert_eq!(again.results[0], first.results[0]);
     assert_eq!(seq_of(&again.results[1]), Err(Code::Conflict));
     assert!(again.events.is_empty());
     let another = f.with_request_id(f.new_gossip(2, room, "mine"), "r1");
     assert_eq!(seq_of(&f.commit(&[another]).await.results[0]), Ok(2));
     f.env.advance_ms(1_000);
-    f.store
-        .prune(Timestamp::from_millis(f.env.millis()), 100)
-        .await
-        .unwrap();
+    f.store.prune(Timestamp::from_millis(f.env.millis()), 100).await.unwrap();
     let late = f.with_request_id(f.new_gossip(1, room, "twice"), "r1");
     assert_eq!(seq_of(&f.commit(&[late]).await.results[0]), Ok(3));
 }
@@ -288,22 +202,13 @@ async fn what_is_due_is_found_and_expires_once(f: Fixture) {
     assert_eq!(f.store.due(f.now(), 10).await.unwrap(), []);
     let updates = f.store.updates(soon.id, false, 10, None).await.unwrap().items;
     assert_eq!(updates.iter().map(|u| u.user_id).collect::<Vec<_>>(), [UserId::NIL]);
-    let expired = f
-        .store
-        .intents(room, Some(Status::Expired), 10, None)
-        .await
-        .unwrap()
-        .items;
+    let expired = f.store.intents(room, Some(Status::Expired), 10, None).await.unwrap().items;
     assert_eq!(expired.len(), 1);
 }
 
 async fn many_rooms_in_one_batch_count_for_themselves(f: Fixture) {
     let rooms: Vec<RoomId> = (0..50).map(|_| f.room()).collect();
-    let batch: Vec<_> = rooms
-        .iter()
-        .chain(&rooms)
-        .map(|room| f.new_gossip(1, *room, "x"))
-        .collect();
+    let batch: Vec<_> = rooms.iter().chain(&rooms).map(|room| f.new_gossip(1, *room, "x")).collect();
     let committed = f.commit(&batch).await;
     let seqs: Vec<_> = committed.results.iter().map(|result| seq_of(result).unwrap()).collect();
     assert_eq!(seqs, [[1; 50], [2; 50]].concat());
@@ -315,10 +220,7 @@ async fn what_was_committed_survives_reopening(f: Fixture) {
     f.commit(&[f.vote(1, intent.id, VoteAction::Upvote)]).await;
     let f = f.reopen().await;
     let (stored, mine) = f.store.intent(intent.id, f.user(1)).await.unwrap().unwrap();
-    assert_eq!(
-        (stored.content, stored.upvotes, mine),
-        (intent.content, 1, Some(Vote::Up))
-    );
+    assert_eq!((stored.content, stored.upvotes, mine), (intent.content, 1, Some(Vote::Up)));
     assert_eq!(f.store.room(room, JoinQuery::default()).await.unwrap().seq, Seq(2));
 }
 

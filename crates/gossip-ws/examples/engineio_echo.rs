@@ -45,11 +45,7 @@ impl Service for Http {
     type Body = Body;
 
     async fn call(&self, req: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        if self.0.serves(req.uri().path()) {
-            self.0.handle(req, peer).await
-        } else {
-            empty(StatusCode::NOT_FOUND)
-        }
+        if self.0.serves(req.uri().path()) { self.0.handle(req, peer).await } else { empty(StatusCode::NOT_FOUND) }
     }
 }
 

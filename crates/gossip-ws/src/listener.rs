@@ -12,9 +12,11 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+
+use crate::transport::HttpStream;
 
 /// How long accepting pauses when the process is out of file descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -37,6 +39,8 @@ pub trait Service: Send + Sync + 'static {
 pub struct Config {
     /// How long the head of a request may take; also how long a connection may be idle between requests. Default: 10 s.
     pub header_timeout: Duration,
+    /// How long a client may take none of an answer, before its connection is cut. Default: 30 s.
+    pub write_timeout: Duration,
     /// How long requests under way may take once the listener stops. Default: 10 s.
     pub grace: Duration,
 }
@@ -45,6 +49,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             header_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(10),
         }
     }
@@ -92,7 +97,10 @@ pub async fn serve<S: Service>(
 fn is_about_one_connection(kind: ErrorKind) -> bool {
     matches!(
         kind,
-        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+        ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::Interrupted
     )
 }
 
@@ -115,7 +123,7 @@ async fn connection<S: Service>(
         .timer(TokioTimer::new())
         .header_read_timeout(config.header_timeout)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(socket), answer)
+        .serve_connection(HttpStream::new(socket, config.write_timeout), answer)
         .with_upgrades();
     let mut serving = pin!(serving);
     let outcome = tokio::select! {

@@ -82,10 +82,7 @@ impl<A: App> Sockets<A> {
     /// Serves `app`.
     #[must_use]
     pub fn new(app: A, limits: Limits) -> Sockets<A> {
-        Sockets {
-            app: Arc::new(app),
-            limits,
-        }
+        Sockets { app: Arc::new(app), limits }
     }
 
     /// The application.

@@ -2,10 +2,12 @@
 //! messages and a [`WsWriter`] sends ready-made frames from a bounded queue. No heartbeat, no task, no meaning: whoever
 //! holds the two owns the connection's life.
 
+mod http_stream;
 mod reader;
 mod upgrade;
 mod writer;
 
+pub(crate) use http_stream::HttpStream;
 pub use reader::{Incoming, WsReader};
 pub use upgrade::{Limits, Upgrading, accept, is_upgrade};
 pub use writer::{Flush, WsWriter};

@@ -60,9 +60,7 @@ fn unpadded_base64_is_taken() {
 fn a_payload_keeps_its_allocation() {
     let wire = "4hello".to_owned();
     let place = wire.as_ptr();
-    let Ok(Packet::Message(Message::Text(payload))) = Packet::decode_text(wire) else {
-        panic!("not a message")
-    };
+    let Ok(Packet::Message(Message::Text(payload))) = Packet::decode_text(wire) else { panic!("not a message") };
     assert_eq!(payload.as_ptr(), place);
 }
 
@@ -72,10 +70,7 @@ fn payloads_of_the_protocol_document() {
         decode_payload("4hello\u{1e}2\u{1e}4world"),
         Ok(vec![text("hello"), Packet::Ping(String::new()), text("world")])
     );
-    assert_eq!(
-        decode_payload("4hello\u{1e}bAQIDBA=="),
-        Ok(vec![text("hello"), binary(&[1, 2, 3, 4])])
-    );
+    assert_eq!(decode_payload("4hello\u{1e}bAQIDBA=="), Ok(vec![text("hello"), binary(&[1, 2, 3, 4])]));
     assert_eq!(decode_payload("4€"), Ok(vec![text("€")]));
     for body in ["", "\u{1e}", "4a\u{1e}", "\u{1e}4a", "4a\u{1e}\u{1e}4b"] {
         assert_eq!(decode_payload(body), Err(Error::EmptyPacket), "{body:?}");
@@ -87,10 +82,7 @@ fn payloads_of_the_protocol_document() {
 #[test]
 fn packets_in_a_payload_are_counted() {
     let body = |count| vec!["4"; count].join("\u{1e}");
-    assert_eq!(
-        decode_payload(&body(MAX_PACKETS)).map(|packets| packets.len()),
-        Ok(MAX_PACKETS)
-    );
+    assert_eq!(decode_payload(&body(MAX_PACKETS)).map(|packets| packets.len()), Ok(MAX_PACKETS));
     assert_eq!(decode_payload(&body(MAX_PACKETS + 1)), Err(Error::TooManyPackets));
 }
 

@@ -55,10 +55,7 @@ fn deep_data_is_only_text() {
 
 #[test]
 fn answers() {
-    assert_eq!(
-        encode_reply(3, r#"{"status":"left"}"#),
-        r#"{"id":3,"data":{"status":"left"}}"#
-    );
+    assert_eq!(encode_reply(3, r#"{"status":"left"}"#), r#"{"id":3,"data":{"status":"left"}}"#);
     assert_eq!(encode_event("a\"b", "[1]"), r#"{"event":"a\"b","data":[1]}"#);
 }
 

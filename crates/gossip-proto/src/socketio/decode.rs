@@ -22,11 +22,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            max_attachments: 32,
-            max_binary_bytes: 1_000_000,
-            max_namespace_len: 128,
-        }
+        Limits { max_attachments: 32, max_binary_bytes: 1_000_000, max_namespace_len: 128 }
     }
 }
 
@@ -53,25 +49,14 @@ struct Pending {
 /// A packet with arguments, but for those.
 #[derive(Debug)]
 enum Header {
-    Event {
-        nsp: Box<str>,
-        ack: Option<u64>,
-        name: Box<str>,
-    },
-    Ack {
-        nsp: Box<str>,
-        id: u64,
-    },
+    Event { nsp: Box<str>, ack: Option<u64>, name: Box<str> },
+    Ack { nsp: Box<str>, id: u64 },
 }
 
 impl Header {
     fn with(self, args: Args) -> Packet {
         match self {
-            Header::Event { nsp, ack, name } => Packet::Event {
-                nsp,
-                ack,
-                event: Event { name, args },
-            },
+            Header::Event { nsp, ack, name } => Packet::Event { nsp, ack, event: Event { name, args } },
             Header::Ack { nsp, id } => Packet::Ack { nsp, id, args },
         }
     }
@@ -149,10 +134,7 @@ impl Decoder {
     /// [`Error::UnexpectedBinary`] when no packet waits, [`Error::BinaryTooLarge`] past the limit.
     pub fn binary(&mut self, data: Bytes) -> Result<Option<Packet>, Error> {
         let mut pending = self.pending.take().ok_or(Error::UnexpectedBinary)?;
-        pending.bytes_left = pending
-            .bytes_left
-            .checked_sub(data.len())
-            .ok_or(Error::BinaryTooLarge)?;
+        pending.bytes_left = pending.bytes_left.checked_sub(data.len()).ok_or(Error::BinaryTooLarge)?;
         pending.args.attachments.push(data);
         pending.missing -= 1;
         if pending.missing == 0 {
@@ -242,12 +224,7 @@ struct Elements<'a> {
 
 impl<'a> Elements<'a> {
     fn read(text: &'a str, named: bool) -> Result<Elements<'a>, Error> {
-        let mut elements = Elements {
-            first: None,
-            rest: Vec::new(),
-            named,
-            overflow: false,
-        };
+        let mut elements = Elements { first: None, rest: Vec::new(), named, overflow: false };
         let mut input = serde_json::Deserializer::from_str(text);
         match (&mut elements).deserialize(&mut input).and_then(|()| input.end()) {
             Ok(()) => Ok(elements),

@@ -130,11 +130,7 @@ fn is_in_number(byte: u8) -> bool {
 
 fn index(number: &[u8], count: usize) -> Value {
     let number: Option<usize> = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
-    if number.is_some_and(|number| number < count) {
-        Value::Index
-    } else {
-        Value::Other
-    }
+    if number.is_some_and(|number| number < count) { Value::Index } else { Value::Other }
 }
 
 /// Which member a key names, quotes and escapes included.
@@ -165,10 +161,7 @@ mod tests {
         match json {
             Json::Array(elements) => elements.iter().all(|element| by_tree(element, count)),
             Json::Object(members) if members.get("_placeholder") == Some(&Json::Bool(true)) => {
-                members
-                    .get("num")
-                    .and_then(Json::as_u64)
-                    .is_some_and(|num| num < count as u64)
+                members.get("num").and_then(Json::as_u64).is_some_and(|num| num < count as u64)
                     && members.values().all(|member| by_tree(member, count))
             }
             Json::Object(members) => members.values().all(|member| by_tree(member, count)),
@@ -184,11 +177,7 @@ mod tests {
             any::<f64>().prop_map(Json::from),
             "[a\"\\\\{}:,\\[\\]]{0,6}".prop_map(Json::from),
         ];
-        let key = prop_oneof![
-            Just("_placeholder".to_owned()),
-            Just("num".to_owned()),
-            "[a\"\\\\:{]{0,3}"
-        ];
+        let key = prop_oneof![Just("_placeholder".to_owned()), Just("num".to_owned()), "[a\"\\\\:{]{0,3}"];
         leaf.prop_recursive(5, 40, 5, move |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..5).prop_map(Json::from),

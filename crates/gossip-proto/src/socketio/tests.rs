@@ -15,9 +15,7 @@ fn text(text: &str) -> Result<Option<Packet>, Error> {
 }
 
 fn raw(json: &[&str]) -> Vec<Box<RawValue>> {
-    json.iter()
-        .map(|json| RawValue::from_string((*json).to_owned()).unwrap())
-        .collect()
+    json.iter().map(|json| RawValue::from_string((*json).to_owned()).unwrap()).collect()
 }
 
 /// Packets hold raw JSON, which has no equality of its own.
@@ -33,18 +31,8 @@ fn check(wire: &str, expected: &Packet) {
 
 #[track_caller]
 fn check_event(wire: &str, nsp: &str, ack: Option<u64>, name: &str, args: &[&str]) {
-    let event = Event {
-        name: name.into(),
-        args: Args::new(raw(args), vec![]),
-    };
-    check(
-        wire,
-        &Packet::Event {
-            nsp: nsp.into(),
-            ack,
-            event,
-        },
-    );
+    let event = Event { name: name.into(), args: Args::new(raw(args), vec![]) };
+    check(wire, &Packet::Event { nsp: nsp.into(), ack, event });
 }
 
 #[test]
@@ -58,10 +46,7 @@ fn connect_and_disconnect() {
     check("0/custom", &connect("/custom", None));
     check("0/,", &connect("/", None));
     check(r#"0{"token":"123"}"#, &connect("/", Some(r#"{"token":"123"}"#)));
-    check(
-        r#"0/custom,{"token":"abc"}"#,
-        &connect("/custom", Some(r#"{"token":"abc"}"#)),
-    );
+    check(r#"0/custom,{"token":"abc"}"#, &connect("/custom", Some(r#"{"token":"abc"}"#)));
     check("1", &Packet::Disconnect { nsp: "/".into() });
     check("1/admin,", &Packet::Disconnect { nsp: "/admin".into() });
     check("1/custom", &Packet::Disconnect { nsp: "/custom".into() });
@@ -72,41 +57,18 @@ fn events_and_acks() {
     check_event(r#"2["foo"]"#, "/", None, "foo", &[]);
     check_event(r#"2/admin,["bar"]"#, "/admin", None, "bar", &[]);
     check_event(r#"212["foo"]"#, "/", Some(12), "foo", &[]);
-    check_event(
-        r#"2/a,12["foo", 1 ,{"3":[true]}]"#,
-        "/a",
-        Some(12),
-        "foo",
-        &["1", r#"{"3":[true]}"#],
-    );
+    check_event(r#"2/a,12["foo", 1 ,{"3":[true]}]"#, "/a", Some(12), "foo", &["1", r#"{"3":[true]}"#]);
     check_event("218446744073709551615[\"a\"]", "/", Some(u64::MAX), "a", &[]);
     check_event(r#"2[""]"#, "/", None, "", &[]);
     check_event(r#"2["__proto__",1e999]"#, "/", None, "__proto__", &["1e999"]);
     check_event(r#"2["a\"\u0062"]"#, "/", None, "a\"b", &[]);
     check_event("2[-1.50,null]", "/", None, "-1.50", &["null"]);
-    check_event(
-        r#"2["a",{"_placeholder":true,"num":7}]"#,
-        "/",
-        None,
-        "a",
-        &[r#"{"_placeholder":true,"num":7}"#],
-    );
+    check_event(r#"2["a",{"_placeholder":true,"num":7}]"#, "/", None, "a", &[r#"{"_placeholder":true,"num":7}"#]);
     check(
         "3/admin,13[\"bar\"]",
-        &Packet::Ack {
-            nsp: "/admin".into(),
-            id: 13,
-            args: Args::new(raw(&["\"bar\""]), vec![]),
-        },
+        &Packet::Ack { nsp: "/admin".into(), id: 13, args: Args::new(raw(&["\"bar\""]), vec![]) },
     );
-    check(
-        "30[]",
-        &Packet::Ack {
-            nsp: "/".into(),
-            id: 0,
-            args: Args::default(),
-        },
-    );
+    check("30[]", &Packet::Ack { nsp: "/".into(), id: 0, args: Args::default() });
 }
 
 #[test]
@@ -202,21 +164,14 @@ fn attachments_are_waited_for() {
     assert!(decoder.text(wire).unwrap().is_none());
     assert!(decoder.is_waiting());
     assert!(decoder.binary(Bytes::from_static(&[1, 2])).unwrap().is_none());
-    let Some(Packet::Event { nsp, ack, event }) = decoder.binary(Bytes::new()).unwrap() else {
-        panic!("not an event")
-    };
+    let Some(Packet::Event { nsp, ack, event }) = decoder.binary(Bytes::new()).unwrap() else { panic!("not an event") };
     assert_eq!((&*nsp, ack, &*event.name), ("/admin", Some(7), "a"));
     assert!(event.args.is_binary());
     assert_eq!(event.args.attachments(), [&[1, 2][..], &[]]);
     assert_eq!(event.args.raw()[0].get(), r#"{"_placeholder":true,"num":1}"#);
     assert_eq!(decoder.binary(Bytes::new()).map(|_| ()), Err(Error::UnexpectedBinary));
 
-    assert!(
-        decoder
-            .text(r#"61-456[{"_placeholder":true,"num":0}]"#)
-            .unwrap()
-            .is_none()
-    );
+    assert!(decoder.text(r#"61-456[{"_placeholder":true,"num":0}]"#).unwrap().is_none());
     let Some(Packet::Ack { id, args, .. }) = decoder.binary(Bytes::from_static(&[3])).unwrap() else {
         panic!("not an ack")
     };
@@ -234,17 +189,11 @@ fn text_between_attachments_is_an_error() {
 
 #[test]
 fn attachments_have_a_size_together() {
-    let mut decoder = Decoder::new(Limits {
-        max_binary_bytes: 10,
-        ..Limits::default()
-    });
+    let mut decoder = Decoder::new(Limits { max_binary_bytes: 10, ..Limits::default() });
     for _ in 0..2 {
         assert!(decoder.text(r#"52-["a"]"#).unwrap().is_none());
         assert!(decoder.binary(Bytes::from_static(&[0; 6])).unwrap().is_none());
-        assert_eq!(
-            decoder.binary(Bytes::from_static(&[0; 5])).map(|_| ()),
-            Err(Error::BinaryTooLarge)
-        );
+        assert_eq!(decoder.binary(Bytes::from_static(&[0; 5])).map(|_| ()), Err(Error::BinaryTooLarge));
         assert!(!decoder.is_waiting());
     }
     assert!(decoder.text(r#"52-["a"]"#).unwrap().is_none());
@@ -261,9 +210,7 @@ fn deep_json_is_only_text() {
             for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
                 let deep = format!("{}0{}", open.repeat(100_000), close.repeat(100_000));
                 let packet = text(&format!("2[\"a\",{deep}]")).unwrap().expect("complete");
-                let Packet::Event { event, .. } = packet.clone() else {
-                    panic!("not an event")
-                };
+                let Packet::Event { event, .. } = packet.clone() else { panic!("not an event") };
                 assert_eq!(event.args.raw()[0].get(), deep);
 
                 let mut decoder = decoder();
@@ -273,10 +220,7 @@ fn deep_json_is_only_text() {
             let auth = format!("0{}0{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
             assert!(text(&auth).unwrap().is_some());
             // Unfinished, too.
-            assert_eq!(
-                text(&format!("2[\"a\",{}", "[".repeat(100_000))).map(|_| ()),
-                Err(Error::Payload)
-            );
+            assert_eq!(text(&format!("2[\"a\",{}", "[".repeat(100_000))).map(|_| ()), Err(Error::Payload));
         })
         .unwrap()
         .join()
@@ -299,18 +243,10 @@ fn encoded_as_in_the_protocol_document() {
         encode_event("/a", "baz", &[r#"{"_placeholder":true,"num":0}"#], 1),
         r#"451-/a,["baz",{"_placeholder":true,"num":0}]"#
     );
-    assert_eq!(
-        encode_ack("/", 456, &["1", "\"2\"", r#"{"3":[false]}"#], 0),
-        r#"43456[1,"2",{"3":[false]}]"#
-    );
+    assert_eq!(encode_ack("/", 456, &["1", "\"2\"", r#"{"3":[false]}"#], 0), r#"43456[1,"2",{"3":[false]}]"#);
     assert_eq!(encode_ack("/admin", 13, &[], 0), "43/admin,13[]");
     assert_eq!(
-        encode_ack(
-            "/",
-            789,
-            &[r#"{"_placeholder":true,"num":0}"#, r#"{"_placeholder":true,"num":1}"#],
-            2
-        ),
+        encode_ack("/", 789, &[r#"{"_placeholder":true,"num":0}"#, r#"{"_placeholder":true,"num":1}"#], 2),
         r#"462-789[{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#
     );
 }

@@ -47,15 +47,8 @@ fn facts() -> Facts {
 }
 
 fn command(user: u128, action: Action) -> Command {
-    let actor = Actor {
-        user: UserId(Uuid::from_u128(user)),
-        reach: Reach::All,
-    };
-    Command {
-        actor,
-        action,
-        request_id: None,
-    }
+    let actor = Actor { user: UserId(Uuid::from_u128(user)), reach: Reach::All };
+    Command { actor, action, request_id: None }
 }
 
 fn vote(user: u128, action: VoteAction) -> Command {
@@ -63,13 +56,7 @@ fn vote(user: u128, action: VoteAction) -> Command {
 }
 
 fn comment(user: u128, text: &str) -> Command {
-    command(
-        user,
-        Action::Comment {
-            intent: INTENT,
-            content: Limits::default().comment(text).unwrap(),
-        },
-    )
+    command(user, Action::Comment { intent: INTENT, content: Limits::default().comment(text).unwrap() })
 }
 
 fn run(batch: &[Command], facts: Facts) -> (Committed, Writes) {
@@ -96,21 +83,13 @@ fn votes_on_one_intent_make_one_event_at_the_end() {
     ];
     let (committed, writes) = run(&batch, facts());
     assert_eq!(seqs(&committed), [Ok(9), Ok(8), Ok(9), Ok(9), Ok(9), Ok(9)]);
-    let kinds: Vec<_> = committed
-        .events
-        .iter()
-        .map(|event| (event.position.0, event.seq.0))
-        .collect();
+    let kinds: Vec<_> = committed.events.iter().map(|event| (event.position.0, event.seq.0)).collect();
     assert_eq!(kinds, [(41, 8), (42, 9)]);
     assert!(committed.events[1].payload.contains(r#""type":"vote""#));
     assert!(committed.events[1].payload.contains(r#""upvotes":1,"downvotes":1"#));
     // A row for each vote that changed something, and one for the comment.
     assert_eq!(writes.updates.len(), 5);
-    let mut votes: Vec<_> = writes
-        .votes
-        .iter()
-        .map(|(_, user, vote)| (user.0.as_u128(), *vote))
-        .collect();
+    let mut votes: Vec<_> = writes.votes.iter().map(|(_, user, vote)| (user.0.as_u128(), *vote)).collect();
     votes.sort_by_key(|(user, _)| *user);
     assert_eq!(votes, [(1, Some(Vote::Up)), (2, Some(Vote::Down)), (3, None)]);
     assert_eq!(writes.rooms, [(ROOM, Seq(9))]);
@@ -121,44 +100,19 @@ fn votes_on_one_intent_make_one_event_at_the_end() {
 fn a_refused_command_fails_alone() {
     let gone = IntentId(Uuid::from_u128(0xC));
     let batch = [
-        command(
-            1,
-            Action::Vote {
-                intent: gone,
-                action: VoteAction::Upvote,
-            },
-        ),
-        command(
-            1,
-            Action::SetStatus {
-                intent: INTENT,
-                status: Status::Expired,
-                reason: None,
-            },
-        ),
+        command(1, Action::Vote { intent: gone, action: VoteAction::Upvote }),
+        command(1, Action::SetStatus { intent: INTENT, status: Status::Expired, reason: None }),
         vote(1, VoteAction::Upvote),
         comment(1, "late"),
     ];
     let (committed, writes) = run(&batch, facts());
-    assert_eq!(
-        seqs(&committed),
-        [Err(Code::NotFound), Ok(8), Err(Code::Closed), Err(Code::Closed)]
-    );
+    assert_eq!(seqs(&committed), [Err(Code::NotFound), Ok(8), Err(Code::Closed), Err(Code::Closed)]);
     assert_eq!(writes.changed_intents.len(), 1);
 }
 
 #[test]
 fn a_verdict_makes_two_events_and_a_repetition_none() {
-    let verify = || {
-        command(
-            1,
-            Action::SetStatus {
-                intent: INTENT,
-                status: Status::Verified,
-                reason: None,
-            },
-        )
-    };
+    let verify = || command(1, Action::SetStatus { intent: INTENT, status: Status::Verified, reason: None });
     let (committed, writes) = run(&[verify(), verify()], facts());
     assert_eq!(seqs(&committed), [Ok(9), Ok(9)]);
     assert_eq!(committed.events.len(), 2);
@@ -172,20 +126,12 @@ fn a_request_id_works_within_one_batch_too() {
             "comment_gossip",
             Some(serde_json::from_str(&format!(r#"{{"intentId":"{INTENT}","content":"x","requestId":"r"}}"#)).unwrap()),
         );
-        let Ok(gossip_proto::request::Request::CommentGossip { request_id, .. }) = request else {
-            panic!()
-        };
-        Command {
-            request_id,
-            ..comment(1, text)
-        }
+        let Ok(gossip_proto::request::Request::CommentGossip { request_id, .. }) = request else { panic!() };
+        Command { request_id, ..comment(1, text) }
     };
     let (committed, writes) = run(&[with_id("a"), with_id("a"), with_id("b")], facts());
     assert_eq!(seqs(&committed), [Ok(8), Ok(8), Err(Code::Conflict)]);
-    assert_eq!(
-        (writes.requests.len(), writes.updates.len(), committed.events.len()),
-        (1, 1, 1)
-    );
+    assert_eq!((writes.requests.len(), writes.updates.len(), committed.events.len()), (1, 1, 1));
 }
 
 #[test]

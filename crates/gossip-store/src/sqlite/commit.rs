@@ -20,10 +20,7 @@ use crate::batch::{Facts, Writes, decide};
 use crate::{Committed, Error, Position};
 
 pub(super) async fn commit(pool: &SqlitePool, batch: &[Command], env: &dyn Env) -> Result<Committed, Error> {
-    let mut tx = pool
-        .begin_with("BEGIN IMMEDIATE")
-        .await
-        .map_err(Error::while_("beginning a batch"))?;
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(Error::while_("beginning a batch"))?;
     let facts = load(&mut tx, batch).await?;
     let (committed, writes) = decide(batch, facts, env)?;
     if !writes.is_empty() {
@@ -34,10 +31,7 @@ pub(super) async fn commit(pool: &SqlitePool, batch: &[Command], env: &dyn Env) 
 }
 
 async fn load(tx: &mut SqliteConnection, batch: &[Command]) -> Result<Facts, Error> {
-    let mut facts = Facts {
-        position: position(tx).await?,
-        ..Facts::default()
-    };
+    let mut facts = Facts { position: position(tx).await?, ..Facts::default() };
 
     let intents: BTreeSet<IntentId> = batch.iter().filter_map(Command::intent).collect();
     let rows: Vec<IntentRow> =
@@ -66,15 +60,10 @@ async fn load(tx: &mut SqliteConnection, batch: &[Command]) -> Result<Facts, Err
     )
     .await?;
     for row in rows {
-        let bad = |column| Error::Corrupt {
-            table: "gossip_votes",
-            column,
-        };
+        let bad = |column| Error::Corrupt { table: "gossip_votes", column };
         let intent = intent_id(text(&row, 0)?, "gossip_votes")?;
         let user = text(&row, 1)?.parse().map_err(|_| bad("userId"))?;
-        facts
-            .votes
-            .insert((intent, user), text(&row, 2)?.parse().map_err(|_| bad("action"))?);
+        facts.votes.insert((intent, user), text(&row, 2)?.parse().map_err(|_| bad("action"))?);
     }
 
     let room_of: HashMap<IntentId, RoomId> = facts.intents.values().map(|i| (i.id, i.room_id)).collect();
@@ -91,10 +80,7 @@ async fn load(tx: &mut SqliteConnection, batch: &[Command]) -> Result<Facts, Err
     .await
     .map_err(Error::while_("loading rooms"))?
     {
-        let bad = || Error::Corrupt {
-            table: "gossip_rooms",
-            column: "roomId",
-        };
+        let bad = || Error::Corrupt { table: "gossip_rooms", column: "roomId" };
         let at: i64 = row.try_get(1).map_err(Error::while_("reading a room's seq"))?;
         facts.rooms.insert(text(&row, 0)?.parse().map_err(|_| bad())?, seq(at));
     }
@@ -112,24 +98,14 @@ async fn load(tx: &mut SqliteConnection, batch: &[Command]) -> Result<Facts, Err
     )
     .await?;
     for row in rows {
-        let bad = |column| Error::Corrupt {
-            table: "gossip_room_members",
-            column,
-        };
+        let bad = |column| Error::Corrupt { table: "gossip_room_members", column };
         let room = text(&row, 0)?.parse().map_err(|_| bad("roomId"))?;
-        facts
-            .members
-            .insert((room, text(&row, 1)?.parse().map_err(|_| bad("userId"))?));
+        facts.members.insert((room, text(&row, 1)?.parse().map_err(|_| bad("userId"))?));
     }
 
     let keys: HashMap<(String, String), &Command> = batch
         .iter()
-        .filter_map(|c| {
-            Some((
-                (c.actor.user.to_string(), c.request_id.as_ref()?.as_str().to_owned()),
-                c,
-            ))
-        })
+        .filter_map(|c| Some(((c.actor.user.to_string(), c.request_id.as_ref()?.as_str().to_owned()), c)))
         .collect();
     let rows = fetch_pairs(
         tx,
@@ -145,9 +121,7 @@ async fn load(tx: &mut SqliteConnection, batch: &[Command]) -> Result<Facts, Err
             continue;
         };
         let result = serde_json::from_str(text(&row, 3)?)?;
-        facts
-            .requests
-            .insert((command.actor.user, request_id), (fingerprint(text(&row, 2)?)?, result));
+        facts.requests.insert((command.actor.user, request_id), (fingerprint(text(&row, 2)?)?, result));
     }
     Ok(facts)
 }
@@ -168,11 +142,7 @@ async fn fetch_pairs<K: Serialize>(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    sqlx::query(query)
-        .bind(json_text(keys)?)
-        .fetch_all(tx)
-        .await
-        .map_err(Error::while_("loading rows by two keys"))
+    sqlx::query(query).bind(json_text(keys)?).fetch_all(tx).await.map_err(Error::while_("loading rows by two keys"))
 }
 
 fn text(row: &SqliteRow, column: usize) -> Result<&str, Error> {
@@ -189,17 +159,7 @@ async fn write(tx: &mut SqliteConnection, writes: &Writes) -> Result<(), Error> 
         .iter()
         .map(|i| {
             let metadata = i.metadata.as_ref().map(ToString::to_string);
-            json!([
-                i.id,
-                i.room_id,
-                i.user_id,
-                i.content,
-                i.status,
-                metadata,
-                i.expires_at,
-                i.created_at,
-                i.updated_at
-            ])
+            json!([i.id, i.room_id, i.user_id, i.content, i.status, metadata, i.expires_at, i.created_at, i.updated_at])
         })
         .collect();
     bulk(
@@ -212,11 +172,8 @@ async fn write(tx: &mut SqliteConnection, writes: &Writes) -> Result<(), Error> 
     )
     .await?;
 
-    let changed: Vec<_> = writes
-        .changed_intents
-        .iter()
-        .map(|i| json!([i.id, i.status, i.upvotes, i.downvotes, i.updated_at]))
-        .collect();
+    let changed: Vec<_> =
+        writes.changed_intents.iter().map(|i| json!([i.id, i.status, i.upvotes, i.downvotes, i.updated_at])).collect();
     bulk(
         tx,
         r#"UPDATE "gossip_intents" SET "status" = k."value" ->> 1, "upvotes" = k."value" ->> 2,
@@ -268,11 +225,8 @@ async fn write(tx: &mut SqliteConnection, writes: &Writes) -> Result<(), Error> 
     )
     .await?;
 
-    let log: Vec<_> = writes
-        .log
-        .iter()
-        .map(|e| json!([e.position.0, e.room, e.seq, &*e.payload, writes.now]))
-        .collect();
+    let log: Vec<_> =
+        writes.log.iter().map(|e| json!([e.position.0, e.room, e.seq, &*e.payload, writes.now])).collect();
     bulk(
         tx,
         r#"INSERT INTO "gossip_log" ("position", "roomId", "seq", "payload", "createdAt")
@@ -284,15 +238,7 @@ async fn write(tx: &mut SqliteConnection, writes: &Writes) -> Result<(), Error> 
     let requests = writes
         .requests
         .iter()
-        .map(|r| {
-            Ok(json!([
-                r.user,
-                r.id.as_str(),
-                r.fingerprint.0,
-                serde_json::to_string(&r.result)?,
-                writes.now
-            ]))
-        })
+        .map(|r| Ok(json!([r.user, r.id.as_str(), r.fingerprint.0, serde_json::to_string(&r.result)?, writes.now])))
         .collect::<Result<Vec<_>, Error>>()?;
     bulk(
         tx,
@@ -314,11 +260,7 @@ async fn bulk<T: Serialize>(tx: &mut SqliteConnection, statement: &'static str, 
     if rows.is_empty() {
         return Ok(());
     }
-    sqlx::query(statement)
-        .bind(json_text(rows)?)
-        .execute(tx)
-        .await
-        .map_err(Error::while_("writing rows"))?;
+    sqlx::query(statement).bind(json_text(rows)?).execute(tx).await.map_err(Error::while_("writing rows"))?;
     Ok(())
 }
 

@@ -25,11 +25,7 @@ pub(super) async fn room(pool: &SqlitePool, room: RoomId, query: JoinQuery) -> R
         None => None,
     };
     tx.commit().await.map_err(Error::while_("ending a snapshot"))?;
-    Ok(RoomSnapshot {
-        seq: at,
-        intents,
-        missed,
-    })
+    Ok(RoomSnapshot { seq: at, intents, missed })
 }
 
 /// The events after `since`, up to `at`: all or none. Pruning goes by position, so if the first one is there, all are.
@@ -77,14 +73,8 @@ pub(super) async fn intent(
             .await
             .map_err(doing())?;
     tx.commit().await.map_err(doing())?;
-    let corrupt = |_| Error::Corrupt {
-        table: "gossip_votes",
-        column: "action",
-    };
-    Ok(Some((
-        row.try_into()?,
-        vote.map(|word| word.parse()).transpose().map_err(corrupt)?,
-    )))
+    let corrupt = |_| Error::Corrupt { table: "gossip_votes", column: "action" };
+    Ok(Some((row.try_into()?, vote.map(|word| word.parse()).transpose().map_err(corrupt)?)))
 }
 
 pub(super) async fn intents(
@@ -96,10 +86,7 @@ pub(super) async fn intents(
 ) -> Result<Paged<Intent>, Error> {
     let mut connection = pool.acquire().await.map_err(Error::while_("listing intents"))?;
     let items = page_of_intents(&mut connection, room, status, limit + 1, before).await?;
-    Ok(paged(items, limit, |intent| Cursor {
-        created_at: intent.created_at,
-        id: intent.id.0,
-    }))
+    Ok(paged(items, limit, |intent| Cursor { created_at: intent.created_at, id: intent.id.0 }))
 }
 
 /// Every text of this query has its index: with and without a status.
@@ -121,18 +108,11 @@ async fn page_of_intents(
         }
     };
     let (created_at, id) = before_or_end(before);
-    let mut query = sqlx::query_as(query)
-        .bind(room.to_string())
-        .bind(created_at)
-        .bind(id)
-        .bind(bind_limit(limit));
+    let mut query = sqlx::query_as(query).bind(room.to_string()).bind(created_at).bind(id).bind(bind_limit(limit));
     if let Some(status) = status {
         query = query.bind(status.as_str());
     }
-    let rows: Vec<IntentRow> = query
-        .fetch_all(connection)
-        .await
-        .map_err(Error::while_("listing intents"))?;
+    let rows: Vec<IntentRow> = query.fetch_all(connection).await.map_err(Error::while_("listing intents"))?;
     rows.into_iter().map(Intent::try_from).collect()
 }
 
@@ -160,10 +140,7 @@ pub(super) async fn updates(
         .await
         .map_err(Error::while_("listing updates"))?;
     let items = rows.into_iter().map(Update::try_from).collect::<Result<Vec<_>, _>>()?;
-    Ok(paged(items, limit, |update| Cursor {
-        created_at: update.created_at,
-        id: update.id.0,
-    }))
+    Ok(paged(items, limit, |update| Cursor { created_at: update.created_at, id: update.id.0 }))
 }
 
 pub(super) async fn is_member(pool: &SqlitePool, room: RoomId, user: UserId) -> Result<bool, Error> {
@@ -191,10 +168,7 @@ pub(super) async fn due(pool: &SqlitePool, now: Timestamp, limit: u64) -> Result
 }
 
 pub(super) async fn ping(pool: &SqlitePool) -> Result<(), Error> {
-    sqlx::query("SELECT 1")
-        .execute(pool)
-        .await
-        .map_err(Error::while_("asking whether it is there"))?;
+    sqlx::query("SELECT 1").execute(pool).await.map_err(Error::while_("asking whether it is there"))?;
     Ok(())
 }
 

@@ -30,10 +30,7 @@ impl TryFrom<IntentRow> for Intent {
     type Error = Error;
 
     fn try_from(row: IntentRow) -> Result<Self, Error> {
-        let bad = |column| Error::Corrupt {
-            table: "gossip_intents",
-            column,
-        };
+        let bad = |column| Error::Corrupt { table: "gossip_intents", column };
         Ok(Intent {
             id: row.id.parse().map_err(|_| bad("id"))?,
             room_id: row.room_id.parse().map_err(|_| bad("roomId"))?,
@@ -71,10 +68,7 @@ impl TryFrom<UpdateRow> for Update {
     type Error = Error;
 
     fn try_from(row: UpdateRow) -> Result<Self, Error> {
-        let bad = |column| Error::Corrupt {
-            table: "gossip_updates",
-            column,
-        };
+        let bad = |column| Error::Corrupt { table: "gossip_updates", column };
         Ok(Update {
             id: row.id.parse().map_err(|_| bad("id"))?,
             intent_id: row.intent_id.parse().map_err(|_| bad("intentId"))?,
@@ -111,21 +105,15 @@ pub(super) fn seq(column: i64) -> Seq {
 }
 
 pub(super) fn intent_id(column: &str, table: &'static str) -> Result<IntentId, Error> {
-    column.parse().map_err(|_| Error::Corrupt {
-        table,
-        column: "intentId",
-    })
+    column.parse().map_err(|_| Error::Corrupt { table, column: "intentId" })
 }
 
 pub(super) fn fingerprint(column: &str) -> Result<Fingerprint, Error> {
-    Uuid::try_parse(column).map(Fingerprint).map_err(|_| Error::Corrupt {
-        table: "gossip_requests",
-        column: "fingerprint",
-    })
+    Uuid::try_parse(column)
+        .map(Fingerprint)
+        .map_err(|_| Error::Corrupt { table: "gossip_requests", column: "fingerprint" })
 }
 
 fn json(column: Option<String>) -> Result<Option<Value>, ()> {
-    column
-        .map(|text| serde_json::from_str(&text).map_err(|_| ()))
-        .transpose()
+    column.map(|text| serde_json::from_str(&text).map_err(|_| ())).transpose()
 }

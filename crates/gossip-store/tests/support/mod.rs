@@ -28,10 +28,7 @@ pub(crate) struct TestEnv {
 
 impl Default for TestEnv {
     fn default() -> Self {
-        TestEnv {
-            millis: AtomicI64::new(1_700_000_000_000),
-            ids: AtomicU64::new(1),
-        }
+        TestEnv { millis: AtomicI64::new(1_700_000_000_000), ids: AtomicU64::new(1) }
     }
 }
 
@@ -65,19 +62,11 @@ impl Fixture {
     pub(crate) async fn sqlite() -> Fixture {
         let dir = tempfile::tempdir().unwrap();
         let store = Self::open(&dir).await;
-        Fixture {
-            store,
-            env: TestEnv::default(),
-            dir,
-        }
+        Fixture { store, env: TestEnv::default(), dir }
     }
 
     async fn open(dir: &TempDir) -> Arc<dyn Store> {
-        Arc::new(
-            SqliteStore::open_path(&dir.path().join("gossip.db"), Duration::from_millis(100))
-                .await
-                .unwrap(),
-        )
+        Arc::new(SqliteStore::open_path(&dir.path().join("gossip.db"), Duration::from_millis(100)).await.unwrap())
     }
 
     pub(crate) async fn reopen(self) -> Fixture {
@@ -87,9 +76,7 @@ impl Fixture {
     }
 
     async fn side_connection(&self) -> SqliteConnection {
-        SqliteConnection::connect(&format!("sqlite://{}", self.dir.path().join("gossip.db").display()))
-            .await
-            .unwrap()
+        SqliteConnection::connect(&format!("sqlite://{}", self.dir.path().join("gossip.db").display())).await.unwrap()
     }
 
     /// Holds the file as another process would, until it is dropped.
@@ -125,14 +112,7 @@ impl Fixture {
     }
 
     fn command(&self, user: u128, action: Action) -> Command {
-        Command {
-            actor: Actor {
-                user: self.user(user),
-                reach: Reach::All,
-            },
-            action,
-            request_id: None,
-        }
+        Command { actor: Actor { user: self.user(user), reach: Reach::All }, action, request_id: None }
     }
 
     pub(crate) fn new_gossip(&self, user: u128, room: RoomId, text: &str) -> Command {
@@ -144,15 +124,7 @@ impl Fixture {
         let content = limits.gossip(text).unwrap();
         let metadata = limits.metadata(Some(serde_json::json!({ "n": minutes }))).unwrap();
         let lives = limits.expiry(Some(minutes)).unwrap();
-        self.command(
-            user,
-            Action::Post {
-                room,
-                content,
-                metadata,
-                lives,
-            },
-        )
+        self.command(user, Action::Post { room, content, metadata, lives })
     }
 
     pub(crate) async fn post(&self, room: RoomId, user: u128, text: &str) -> Intent {
@@ -160,12 +132,7 @@ impl Fixture {
     }
 
     pub(crate) async fn post_for(&self, room: RoomId, user: u128, text: &str, minutes: u64) -> Intent {
-        match self
-            .commit(&[self.new_gossip_for(user, room, text, minutes)])
-            .await
-            .results
-            .remove(0)
-        {
+        match self.commit(&[self.new_gossip_for(user, room, text, minutes)]).await.results.remove(0) {
             Ok(Outcome::Intent { intent, .. }) => (*intent).clone(),
             other => panic!("{other:?}"),
         }
@@ -176,32 +143,15 @@ impl Fixture {
     }
 
     pub(crate) fn comment(&self, user: u128, intent: IntentId, text: &str) -> Command {
-        self.command(
-            user,
-            Action::Comment {
-                intent,
-                content: Limits::default().comment(text).unwrap(),
-            },
-        )
+        self.command(user, Action::Comment { intent, content: Limits::default().comment(text).unwrap() })
     }
 
     pub(crate) fn set_status(&self, user: u128, intent: IntentId, status: Status, reason: Option<&str>) -> Command {
-        self.command(
-            user,
-            Action::SetStatus {
-                intent,
-                status,
-                reason: Limits::default().reason(reason).unwrap(),
-            },
-        )
+        self.command(user, Action::SetStatus { intent, status, reason: Limits::default().reason(reason).unwrap() })
     }
 
     pub(crate) fn expire(&self, intent: IntentId) -> Command {
-        Command {
-            actor: Actor::SYSTEM,
-            action: Action::Expire { intent },
-            request_id: None,
-        }
+        Command { actor: Actor::SYSTEM, action: Action::Expire { intent }, request_id: None }
     }
 
     pub(crate) fn with_request_id(&self, command: Command, id: &str) -> Command {

@@ -47,9 +47,6 @@ impl Default for Config {
 
 impl Config {
     pub(super) fn limits(&self) -> Limits {
-        Limits {
-            max_message: self.max_payload,
-            max_queue: self.max_queue_bytes,
-        }
+        Limits { max_message: self.max_payload, max_queue: self.max_queue_bytes }
     }
 }

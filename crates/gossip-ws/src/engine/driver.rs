@@ -11,7 +11,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::registry::Registry;
+use super::registry::{Registry, Running};
 use super::session::Dialect;
 use super::{CloseReason, Handler, Session};
 use crate::transport::{Incoming, WsReader};
@@ -31,25 +31,20 @@ pub(super) enum Source {
 /// What a polling session's requests hand to its driver.
 pub(super) enum Inbound {
     /// The packets of one POST. `done` is answered when all are handled, and dropped where the session closes first.
-    Post {
-        packets: Vec<Packet>,
-        done: oneshot::Sender<()>,
-    },
+    Post { packets: Vec<Packet>, done: oneshot::Sender<()> },
     /// The session goes on here.
     Upgraded(Box<WsReader>),
 }
 
-/// Runs a session to its end. It must be in the registry already.
-pub(super) async fn drive<H: Handler>(session: Arc<Session>, registry: Arc<Registry>, handler: H, source: Source) {
-    let open = Open {
-        session: &session,
-        registry: &registry,
-        handler: &handler,
-        ended: AtomicBool::new(false),
-    };
+/// Runs a session to its end.
+pub(super) async fn drive<H: Handler>(session: Arc<Session>, running: Running, handler: H, source: Source) {
+    let registry = running.registry();
+    let open = Open { session: &session, registry, handler: &handler, ended: AtomicBool::new(false) };
     run(&session, &handler, source).await;
     open.end();
-    let Some(reason) = session.close_reason() else { return };
+    let Some(reason) = session.close_reason() else {
+        return;
+    };
     if session.has_farewell() {
         let fetched = async {
             while session.has_farewell() {
@@ -58,13 +53,13 @@ pub(super) async fn drive<H: Handler>(session: Arc<Session>, registry: Arc<Regis
         };
         // Fetched or not, the session is forgotten.
         let _ = timeout(FAREWELL_WAIT, fetched).await;
-        registry.forget(session.id());
     } else if let Some(writer) = session.take_writer()
         && !reason.is_transport_gone()
     {
         // Boxed, so that it costs an open session nothing.
         Box::pin(writer.finish(Instant::now() + CLOSE_WAIT)).await;
     }
+    registry.forget(session.id());
 }
 
 /// Ends the session when dropped, however that comes about: a panic of the handler must not leave it in the registry.
@@ -85,8 +80,7 @@ impl<H: Handler> Open<'_, H> {
             self.registry.forget(self.session.id());
         }
         self.registry.left();
-        self.handler
-            .closed(self.session.close_reason().unwrap_or(CloseReason::Internal));
+        self.handler.closed(self.session.close_reason().unwrap_or(CloseReason::Internal));
     }
 }
 
@@ -95,6 +89,8 @@ impl<H: Handler> Drop for Open<'_, H> {
         if !self.ended.load(Ordering::Relaxed) {
             self.end();
             self.registry.forget(self.session.id());
+            // Others may hold the session for long; nobody would finish its socket.
+            drop(self.session.take_writer());
         }
     }
 }

@@ -20,11 +20,7 @@ impl Frame {
     pub(super) const PROBE: Frame = Frame::control(b"\x81\x063probe");
 
     const fn control(wire: &'static [u8]) -> Frame {
-        Frame {
-            wire: Bytes::from_static(wire),
-            head: 2,
-            binary: false,
-        }
+        Frame { wire: Bytes::from_static(wire), head: 2, binary: false }
     }
 
     /// A text message. For an Engine.IO session its first character is the packet type, `4`; the Socket.IO encoders of
@@ -40,14 +36,18 @@ impl Frame {
         Frame::new(Opcode::Binary, data.as_ref(), true)
     }
 
+    /// A text message that was encoded before: `wire` begins with a WebSocket head of `head` bytes.
+    #[must_use]
+    pub fn encoded(wire: Bytes, head: usize) -> Frame {
+        // A longer head there is not (RFC 6455 §5.2); a wrong one would only spoil this message.
+        let head = u8::try_from(head.min(wire.len())).unwrap_or(0);
+        Frame { wire, head, binary: false }
+    }
+
     fn new(opcode: Opcode, payload: &[u8], binary: bool) -> Frame {
         let (wire, head) = encode_frame(opcode, payload);
         // A server's frame head has at most ten bytes (RFC 6455 §5.2).
-        Frame {
-            wire,
-            head: head as u8,
-            binary,
-        }
+        Frame { wire, head: head as u8, binary }
     }
 
     /// The frame as it goes over a WebSocket.

@@ -41,9 +41,13 @@ pub(super) struct Polling {
 pub(super) enum Upgrade {
     None,
     /// A WebSocket is there; the value, once dropped, ends it.
-    Opened { _alive: oneshot::Sender<()> },
+    Opened {
+        _alive: oneshot::Sender<()>,
+    },
     /// `3probe` is sent: polls are answered at once, so that the client can let go of polling.
-    Probed { _alive: oneshot::Sender<()> },
+    Probed {
+        _alive: oneshot::Sender<()>,
+    },
 }
 
 impl Polling {

@@ -33,10 +33,7 @@ pub(super) async fn get(session: &Session) -> Response<Body> {
         Polled::Unknown => return UNKNOWN_SID.response(),
         Polled::Refused => return BAD_REQUEST.response(),
     };
-    let mut waiting = Waiting {
-        session,
-        answered: false,
-    };
+    let mut waiting = Waiting { session, answered: false };
     let answered = if briefly {
         match timeout(UPGRADING_WAIT, &mut answer).await {
             Ok(answered) => answered.ok(),
@@ -70,10 +67,7 @@ pub(super) async fn post(session: &Session, req: Request<Incoming>) -> Response<
         Err(Polled::Unknown) => return UNKNOWN_SID.response(),
         Err(_) => return BAD_REQUEST.response(),
     };
-    let mut posting = Posting {
-        session,
-        received: false,
-    };
+    let mut posting = Posting { session, received: false };
     let body = match receive(req, session.config()).await {
         Ok(body) => body,
         Err(Refused::TooLarge) => {
@@ -130,9 +124,7 @@ async fn receive(req: Request<Incoming>, config: &Config) -> Result<String, Refu
         return Err(Refused::TooLarge);
     }
     match timeout(config.body_timeout, Limited::new(body, config.max_payload).collect()).await {
-        Ok(Ok(body)) => {
-            String::from_utf8(body.to_bytes().into()).map_err(|_| Refused::Bad(CloseReason::InvalidUtf8))
-        }
+        Ok(Ok(body)) => String::from_utf8(body.to_bytes().into()).map_err(|_| Refused::Bad(CloseReason::InvalidUtf8)),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::TooLarge),
         Ok(Err(_)) | Err(_) => Err(Refused::Bad(CloseReason::TransportError)),
     }

@@ -61,7 +61,9 @@ async fn prove(session: &Session, reader: &mut WsReader, writer: &mut WsWriter) 
             Incoming::Ping(payload) => send(writer, encode_frame(Opcode::Pong, &payload).0)?,
             Incoming::Pong => {}
             Incoming::Close(_) => return Err(CloseReason::ClientClose),
-            Incoming::Text(_) | Incoming::Binary(_) | Incoming::Oversized(_) => return Err(CloseReason::Protocol),
+            Incoming::Text(_) | Incoming::Binary(_) | Incoming::Oversized(_) => {
+                return Err(CloseReason::Protocol);
+            }
         }
     }
 }

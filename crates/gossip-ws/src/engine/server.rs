@@ -34,11 +34,7 @@ pub(super) const UNSUPPORTED_VERSION: Refusal = Refusal(r#"{"code":5,"message":"
 
 impl Refusal {
     pub(super) fn response(&self) -> Response<Body> {
-        let status = if self.0 == FORBIDDEN.0 {
-            StatusCode::FORBIDDEN
-        } else {
-            StatusCode::BAD_REQUEST
-        };
+        let status = if self.0 == FORBIDDEN.0 { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
         json(status, self.0)
     }
 }
@@ -54,11 +50,7 @@ impl<A: App> Server<A> {
     /// A server without sessions.
     #[must_use]
     pub fn new(config: Config, app: A) -> Arc<Self> {
-        Arc::new(Server {
-            config: Arc::new(config),
-            app,
-            registry: Arc::default(),
-        })
+        Arc::new(Server { config: Arc::new(config), app, registry: Arc::default() })
     }
 
     /// The application.
@@ -95,7 +87,13 @@ impl<A: App> Server<A> {
 
     /// Resolves when no session is open.
     pub async fn drained(&self) {
-        self.registry.empty().await;
+        self.registry.drained().await;
+    }
+
+    /// Resolves when no session is open and the closed ones have delivered what they still had: a moment later than
+    /// [`drained`](Self::drained), some seconds where clients do not fetch it. For the end of the process.
+    pub async fn settled(&self) {
+        self.registry.settled().await;
     }
 
     /// Answers a request for [`Config::path`]. The future is to be dropped when the client goes away, which hyper does.
@@ -153,7 +151,7 @@ impl<A: App> Server<A> {
                     tokio::spawn(probe::probe(session, upgrading));
                     Ok(response)
                 }
-                Err(response) => Ok(response),
+                Err(response) => Ok(*response),
             },
             (Some(session), false) => match *req.method() {
                 Method::GET => Ok(polling::get(&session).await),
@@ -164,11 +162,7 @@ impl<A: App> Server<A> {
     }
 
     fn admit_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        if self.config.cors.allows(headers) {
-            Ok(())
-        } else {
-            Err(FORBIDDEN)
-        }
+        if self.config.cors.allows(headers) { Ok(()) } else { Err(FORBIDDEN) }
     }
 
     fn open_polling(self: &Arc<Self>, req: &Request<Incoming>, peer: SocketAddr) -> Response<Body> {
@@ -199,7 +193,7 @@ impl<A: App> Server<A> {
                 tokio::spawn(Arc::clone(self).connected(upgrading, peer, headers, dialect));
                 response
             }
-            Err(response) => response,
+            Err(response) => *response,
         }
     }
 
@@ -211,13 +205,7 @@ impl<A: App> Server<A> {
                 return;
             }
         };
-        let session = Session::new(
-            peer,
-            headers,
-            Arc::clone(&self.config),
-            dialect,
-            Link::WebSocket(writer),
-        );
+        let session = Session::new(peer, headers, Arc::clone(&self.config), dialect, Link::WebSocket(writer));
         if dialect == Dialect::EngineIo {
             session.queue(&[Frame::text(&self.handshake(session.id(), &[]))]);
         }
@@ -225,10 +213,10 @@ impl<A: App> Server<A> {
     }
 
     fn open(&self, session: Arc<Session>, source: Source) {
-        self.registry.enter(&session);
+        let running = self.registry.enter(&session);
         let handler = self.app.open(Arc::clone(&session));
         session.flush();
-        tokio::spawn(drive(session, Arc::clone(&self.registry), handler, source));
+        tokio::spawn(drive(session, running, handler, source));
     }
 
     fn handshake(&self, id: SessionId, upgrades: &'static [&'static str]) -> String {

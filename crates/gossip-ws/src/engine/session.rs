@@ -52,10 +52,7 @@ pub struct Headers {
 impl Headers {
     pub(super) fn of(request: &HeaderMap) -> Headers {
         let get = |name: HeaderName| request.get(name).and_then(|value| value.to_str().ok()).map(Box::from);
-        Headers {
-            authorization: get(AUTHORIZATION),
-            origin: get(ORIGIN),
-        }
+        Headers { authorization: get(AUTHORIZATION), origin: get(ORIGIN) }
     }
 }
 
@@ -120,10 +117,7 @@ impl Session {
         dialect: Dialect,
         link: Link,
     ) -> Arc<Session> {
-        let heartbeat = Heartbeat {
-            due: Instant::now() + config.ping_interval,
-            awaiting: false,
-        };
+        let heartbeat = Heartbeat { due: Instant::now() + config.ping_interval, awaiting: false };
         Arc::new(Session {
             id: SessionId::random(),
             peer,
@@ -132,12 +126,7 @@ impl Session {
             closed: AtomicBool::new(false),
             busy: AtomicBool::new(false),
             wake: Notify::new(),
-            state: Mutex::new(State {
-                link,
-                closed: None,
-                heartbeat,
-                headers: Some(Box::new(headers)),
-            }),
+            state: Mutex::new(State { link, closed: None, heartbeat, headers: Some(Box::new(headers)) }),
         })
     }
 
@@ -363,10 +352,7 @@ impl Session {
     }
 
     pub(super) fn pong(&self) {
-        self.lock().heartbeat = Heartbeat {
-            due: Instant::now() + self.config.ping_interval,
-            awaiting: false,
-        };
+        self.lock().heartbeat = Heartbeat { due: Instant::now() + self.config.ping_interval, awaiting: false };
         self.wake.notify_one();
     }
 
@@ -429,10 +415,7 @@ impl Session {
         if let Some(body) = polling.take() {
             return Polled::Now(body);
         }
-        Polled::Later {
-            answer: polling.park(),
-            briefly: matches!(polling.upgrade, Upgrade::Probed { .. }),
-        }
+        Polled::Later { answer: polling.park(), briefly: matches!(polling.upgrade, Upgrade::Probed { .. }) }
     }
 
     fn expire(&self, now: Instant) {
@@ -535,9 +518,6 @@ impl Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("id", &self.id)
-            .field("peer", &self.peer)
-            .finish_non_exhaustive()
+        f.debug_struct("Session").field("id", &self.id).field("peer", &self.peer).finish_non_exhaustive()
     }
 }

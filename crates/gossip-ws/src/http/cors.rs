@@ -3,8 +3,8 @@
 
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, HeaderMap, HeaderValue, ORIGIN,
-    VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, HeaderMap, HeaderValue,
+    ORIGIN, VARY,
 };
 use hyper::{Response, StatusCode};
 
@@ -32,11 +32,7 @@ impl Cors {
             .filter(|origin| !origin.is_empty())
             .map(str::to_owned)
             .collect();
-        if origins.iter().any(|origin| origin == "*") {
-            Cors::Any
-        } else {
-            Cors::List(origins)
-        }
+        if origins.iter().any(|origin| origin == "*") { Cors::Any } else { Cors::List(origins) }
     }
 
     /// Whether a request with these headers may be served. One without `Origin` does not come from a web page, and may.
@@ -81,9 +77,7 @@ impl Cors {
     fn lists(&self, origin: &HeaderValue) -> bool {
         match self {
             Cors::Any => true,
-            Cors::List(list) => list
-                .iter()
-                .any(|listed| origin.as_bytes().eq_ignore_ascii_case(listed.as_bytes())),
+            Cors::List(list) => list.iter().any(|listed| origin.as_bytes().eq_ignore_ascii_case(listed.as_bytes())),
         }
     }
 }
@@ -95,12 +89,7 @@ mod tests {
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
             .iter()
-            .map(|&(name, value)| {
-                (
-                    hyper::header::HeaderName::from_static(name),
-                    HeaderValue::from_static(value),
-                )
-            })
+            .map(|&(name, value)| (hyper::header::HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect()
     }
 
@@ -111,18 +100,8 @@ mod tests {
             ("*", Some("https://a.example"), true, Some("*")),
             ("*", None, true, Some("*")),
             ("https://a.example", None, true, None),
-            (
-                "https://a.example/, https://b.example",
-                Some("https://b.example"),
-                true,
-                Some("https://b.example"),
-            ),
-            (
-                "https://a.example",
-                Some("HTTPS://A.example"),
-                true,
-                Some("HTTPS://A.example"),
-            ),
+            ("https://a.example/, https://b.example", Some("https://b.example"), true, Some("https://b.example")),
+            ("https://a.example", Some("HTTPS://A.example"), true, Some("HTTPS://A.example")),
             ("https://a.example", Some("https://a.example.evil"), false, None),
             ("https://a.example", Some("null"), false, None),
             ("", Some("https://a.example"), false, None),
@@ -140,10 +119,7 @@ mod tests {
 
     #[test]
     fn a_preflight_reflects_the_headers_asked_for() {
-        let request = headers(&[
-            ("origin", "https://a.example"),
-            ("access-control-request-headers", "x-one,x-two"),
-        ]);
+        let request = headers(&[("origin", "https://a.example"), ("access-control-request-headers", "x-one,x-two")]);
         let response = Cors::parse("https://a.example").preflight(&request, "GET,POST");
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
         assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_METHODS], "GET,POST");

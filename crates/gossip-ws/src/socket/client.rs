@@ -38,10 +38,7 @@ impl<A: App> Client<A> {
             session,
             limits,
             established: AtomicBool::new(false),
-            decoding: Mutex::new(Decoding {
-                decoder: Decoder::new(limits),
-                orphans: false,
-            }),
+            decoding: Mutex::new(Decoding { decoder: Decoder::new(limits), orphans: false }),
             namespaces: Mutex::default(),
         }
     }
@@ -71,10 +68,7 @@ impl<A: App> Client<A> {
     }
 
     fn handlers(&self) -> Vec<Arc<A::Handler>> {
-        lock(&self.namespaces)
-            .iter()
-            .map(|connected| Arc::clone(&connected.handler))
-            .collect()
+        lock(&self.namespaces).iter().map(|connected| Arc::clone(&connected.handler)).collect()
     }
 
     async fn connect(&self, request: ConnectRequest) -> Result<(), CloseReason> {
@@ -84,10 +78,7 @@ impl<A: App> Client<A> {
         let socket = request.socket.clone();
         if let Some(handler) = self.app.connect(request).await {
             self.established.store(true, Ordering::Relaxed);
-            lock(&self.namespaces).push(Connected {
-                socket,
-                handler: Arc::new(handler),
-            });
+            lock(&self.namespaces).push(Connected { socket, handler: Arc::new(handler) });
         }
         Ok(())
     }
@@ -95,10 +86,8 @@ impl<A: App> Client<A> {
     fn disconnect(&self, nsp: &str) -> Result<(), CloseReason> {
         let left = {
             let mut namespaces = lock(&self.namespaces);
-            let index = namespaces
-                .iter()
-                .position(|connected| connected.socket.nsp() == nsp)
-                .ok_or(CloseReason::Protocol)?;
+            let index =
+                namespaces.iter().position(|connected| connected.socket.nsp() == nsp).ok_or(CloseReason::Protocol)?;
             namespaces.swap_remove(index)
         };
         left.socket.left();
@@ -135,10 +124,7 @@ impl<A: App> engine::Handler for Client<A> {
 
     fn oversized(&self, len: usize) -> Result<(), CloseReason> {
         // What was lost may be a packet that announces attachments, or one of those.
-        *lock(&self.decoding) = Decoding {
-            decoder: Decoder::new(self.limits),
-            orphans: true,
-        };
+        *lock(&self.decoding) = Decoding { decoder: Decoder::new(self.limits), orphans: true };
         let handlers = self.handlers();
         if handlers.is_empty() {
             return Err(CloseReason::TooLarge);

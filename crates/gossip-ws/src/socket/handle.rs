@@ -22,12 +22,7 @@ struct Inner {
 
 impl Socket {
     pub(super) fn new(session: Arc<Session>, nsp: Box<str>) -> Socket {
-        Socket(Arc::new(Inner {
-            session,
-            nsp,
-            id: SessionId::random(),
-            connected: AtomicBool::new(true),
-        }))
+        Socket(Arc::new(Inner { session, nsp, id: SessionId::random(), connected: AtomicBool::new(true) }))
     }
 
     /// The socket's id, as the client knows it. Unlike the session's it is no secret.
@@ -96,9 +91,7 @@ impl Socket {
         let queued = if attachments.is_empty() {
             self.queue(&[text])
         } else {
-            let frames: Vec<Frame> = std::iter::once(text)
-                .chain(attachments.iter().map(Frame::binary))
-                .collect();
+            let frames: Vec<Frame> = std::iter::once(text).chain(attachments.iter().map(Frame::binary)).collect();
             self.queue(&frames)
         };
         if queued {

@@ -41,14 +41,12 @@ impl ConnectRequest {
             Some(extra) => format!(r#"{{"sid":"{id}",{extra}}}"#),
             None => format!(r#"{{"sid":"{id}"}}"#),
         };
-        self.session
-            .queue(&[Frame::text(&encode_connect(&self.nsp, &payload))]);
+        self.session.queue(&[Frame::text(&encode_connect(&self.nsp, &payload))]);
         self.socket
     }
 
     /// Keeps the client out. `payload` is a JSON object whose `message` becomes the client's error.
     pub fn refuse(self, payload: &str) {
-        self.session
-            .send(&[Frame::text(&encode_connect_error(&self.nsp, payload))]);
+        self.session.send(&[Frame::text(&encode_connect_error(&self.nsp, payload))]);
     }
 }

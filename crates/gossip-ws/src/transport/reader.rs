@@ -51,20 +51,13 @@ struct Partial {
 
 impl WsReader {
     pub(super) fn new(already_read: Bytes, socket: Arc<Mutex<OwnedReadHalf>>, max_message: usize) -> WsReader {
-        let replay = Replay {
-            head: already_read,
-            socket,
-        };
+        let replay = Replay { head: already_read, socket };
         let (mut frames, _) = fastwebsockets::after_handshake_split(replay, tokio::io::sink(), Role::Server);
         frames.set_auto_close(false);
         frames.set_auto_pong(false);
         // Its test is `>=`.
         frames.set_max_message_size(max_message.saturating_mul(OVERSIZE_FACTOR).saturating_add(1));
-        WsReader {
-            frames,
-            partial: None,
-            max_message,
-        }
+        WsReader { frames, partial: None, max_message }
     }
 
     /// The next message or control frame.
@@ -76,10 +69,7 @@ impl WsReader {
     /// [`Error`] says which close code is due, if any.
     pub async fn next(&mut self) -> Result<Incoming, Error> {
         loop {
-            let mut frame = self
-                .frames
-                .read_frame(&mut |_| std::future::ready(Ok::<(), Infallible>(())))
-                .await?;
+            let mut frame = self.frames.read_frame(&mut |_| std::future::ready(Ok::<(), Infallible>(()))).await?;
             if !is_masked(&mut frame) {
                 return Err(Error::Protocol("unmasked frame"));
             }
@@ -99,11 +89,7 @@ impl WsReader {
                     if frame.fin {
                         return whole(text, payload, self.max_message);
                     }
-                    let mut partial = Partial {
-                        text,
-                        data: Vec::new(),
-                        len: 0,
-                    };
+                    let mut partial = Partial { text, data: Vec::new(), len: 0 };
                     partial.push(payload, self.max_message)?;
                     self.partial = Some(partial);
                 }
@@ -137,11 +123,7 @@ impl Partial {
     }
 
     fn finish(self, max_message: usize) -> Result<Incoming, Error> {
-        if self.len > max_message {
-            Ok(Incoming::Oversized(self.len))
-        } else {
-            message(self.text, self.data)
-        }
+        if self.len > max_message { Ok(Incoming::Oversized(self.len)) } else { message(self.text, self.data) }
     }
 }
 

@@ -9,10 +9,8 @@ use hyper::header::{
 };
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
-use super::{WsReader, WsWriter};
+use super::{HttpStream, WsReader, WsWriter};
 use crate::Error;
 use crate::http::{Body, empty};
 
@@ -44,7 +42,10 @@ pub fn is_upgrade(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// The answer for a request that does not fulfil RFC 6455 §4.2.1: 400, or 426 where only the version is wrong.
-pub fn accept(req: &mut Request<RequestBody>, limits: Limits) -> Result<(Response<Body>, Upgrading), Response<Body>> {
+pub fn accept(
+    req: &mut Request<RequestBody>,
+    limits: Limits,
+) -> Result<(Response<Body>, Upgrading), Box<Response<Body>>> {
     let headers = req.headers();
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
     let valid = req.method() == Method::GET
@@ -52,16 +53,14 @@ pub fn accept(req: &mut Request<RequestBody>, limits: Limits) -> Result<(Respons
         && is_upgrade(headers)
         && lists(headers, CONNECTION, "upgrade");
     let Some(key) = key.filter(|_| valid) else {
-        return Err(empty(StatusCode::BAD_REQUEST));
+        return Err(Box::new(empty(StatusCode::BAD_REQUEST)));
     };
     if headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) != Some(b"13") {
         let mut response = empty(StatusCode::UPGRADE_REQUIRED);
-        response
-            .headers_mut()
-            .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Err(response);
+        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        return Err(Box::new(response));
     }
-    let response = switching_protocols(key).ok_or_else(|| empty(StatusCode::BAD_REQUEST))?;
+    let response = switching_protocols(key).ok_or_else(|| Box::new(empty(StatusCode::BAD_REQUEST)))?;
     let on_upgrade = hyper::upgrade::on(req);
     Ok((response, Upgrading { on_upgrade, limits }))
 }
@@ -74,10 +73,9 @@ impl Upgrading {
     /// served by [`listener`](crate::listener).
     pub async fn connected(self) -> Result<(WsReader, WsWriter), Error> {
         let upgraded = self.on_upgrade.await?;
-        let parts = upgraded
-            .downcast::<TokioIo<TcpStream>>()
-            .map_err(|_| Error::Protocol("not a TCP connection"))?;
-        let (read, write) = parts.io.into_inner().into_split();
+        let parts =
+            upgraded.downcast::<HttpStream>().map_err(|_| Error::Protocol("not a connection of the listener"))?;
+        let (read, write) = parts.io.into_tcp().into_split();
         let read = Arc::new(Mutex::new(read));
         let reader = WsReader::new(parts.read_buf, Arc::clone(&read), self.limits.max_message);
         Ok((reader, WsWriter::new(write, read, self.limits.max_queue)))
@@ -88,8 +86,7 @@ impl Upgrading {
 fn switching_protocols(key: &HeaderValue) -> Option<Response<Body>> {
     let mut stub = Request::new(());
     stub.headers_mut().insert(SEC_WEBSOCKET_KEY, key.clone());
-    stub.headers_mut()
-        .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    stub.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     let (response, _) = fastwebsockets::upgrade::upgrade(stub).ok()?;
     Some(response.map(|_| Body::default()))
 }
@@ -98,9 +95,7 @@ fn switching_protocols(key: &HeaderValue) -> Option<Response<Body>> {
 fn is_key(key: &[u8]) -> bool {
     key.len() == 24
         && key.ends_with(b"==")
-        && key[..22]
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+        && key[..22].iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
 }
 
 fn lists(headers: &HeaderMap, name: HeaderName, wanted: &str) -> bool {
@@ -122,9 +117,6 @@ mod tests {
         assert!(is_key(key.as_bytes()));
         let response = switching_protocols(&key).unwrap();
         assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
-        assert_eq!(
-            response.headers()["sec-websocket-accept"],
-            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-        );
+        assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 }

@@ -1,0 +1,251 @@
+//! The wiring: from settings to a running server, and back to nothing in good order.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gossip_core::access::RoomAccess;
+use gossip_core::env::Env;
+use gossip_core::text::Limits;
+use gossip_hub::{Gateway, GatewayConfig, Key, Verifier, VerifierConfig};
+use gossip_proto::id::UserId;
+use gossip_store::Store;
+use gossip_store::sqlite::SqliteStore;
+use gossip_ws::gossip::service::RETRY_AFTER_DRAIN;
+use gossip_ws::gossip::{DevToken, DevTokens, GossipService, ServiceConfig};
+use gossip_ws::listener;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::config::{Settings, TokenRole};
+use crate::{dev, token};
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting that cannot be used: exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// The database.
+    #[error("{variable}: the database cannot be used")]
+    Store {
+        /// The setting that named it.
+        variable: &'static str,
+        /// Why.
+        #[source]
+        source: gossip_store::Error,
+    },
+    /// The address.
+    #[error("WS_HOST, WS_PORT: cannot listen on {address}")]
+    Listen {
+        /// As configured.
+        address: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The secret of `--dev`.
+    #[error("the secret in {file} can be neither read nor made")]
+    DevSecret {
+        /// Its file.
+        file: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A token of our own.
+    #[error("JWT_SECRET: a token cannot be made")]
+    Token(#[source] gossip_hub::Error),
+}
+
+impl Error {
+    /// Contract §7: 2 for bad usage or configuration, 1 otherwise.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage(_) | Error::Token(_) => 2,
+            Error::Store { source: gossip_store::Error::Url(_), .. } => 2,
+            Error::Store { .. } | Error::Listen { .. } | Error::DevSecret { .. } => 1,
+        }
+    }
+}
+
+/// The key that verifies tokens, and signs them if it is a secret.
+///
+/// # Errors
+/// When none or two are configured, or one cannot be used.
+pub fn key(settings: &Settings, is_dev: bool) -> Result<Key, Error> {
+    match (&settings.jwt_secret, &settings.jwt_public_key_file) {
+        (Some(_), Some(_)) => Err(Error::Usage("JWT_SECRET, JWT_PUBLIC_KEY_FILE: set one of them, not both".into())),
+        (Some(secret), None) => {
+            if secret.len() < 32 {
+                tracing::warn!("JWT_SECRET has fewer than 32 bytes, which can be guessed");
+            }
+            Ok(Key::secret(secret))
+        }
+        (None, Some(file)) => {
+            let unusable = |why: String| Error::Usage(format!("JWT_PUBLIC_KEY_FILE: {why}"));
+            let pem = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
+            Key::public_pem(&pem).map_err(|error| unusable(error.to_string()))
+        }
+        (None, None) if is_dev => dev::secret(Path::new(dev::SECRET_FILE))
+            .map(|secret| Key::secret(&secret))
+            .map_err(|source| Error::DevSecret { file: dev::SECRET_FILE, source }),
+        (None, None) => Err(Error::Usage(
+            "no key to verify tokens with: set JWT_SECRET or JWT_PUBLIC_KEY_FILE, or run with --dev".into(),
+        )),
+    }
+}
+
+/// Opens the database and brings its tables up to date.
+///
+/// # Errors
+/// When it cannot be opened or migrated.
+pub async fn open_store(settings: &Settings, is_dev: bool) -> Result<Arc<dyn Store>, Error> {
+    let (variable, url) = match (&settings.database_url, &settings.db_host) {
+        (Some(url), _) => ("DATABASE_URL", url.as_str()),
+        (None, Some(_)) => ("DB_HOST", "postgres://"),
+        (None, None) if is_dev => ("DATABASE_URL", "sqlite://gossip-dev.db"),
+        (None, None) => ("DATABASE_URL", "sqlite://gossip.db"),
+    };
+    if !url.starts_with("sqlite:") {
+        return Err(Error::Usage(format!("{variable}: this version keeps its data in SQLite: sqlite://path")));
+    }
+    let store = SqliteStore::open(url, settings.store_timeout).await;
+    Ok(Arc::new(store.map_err(|source| Error::Store { variable, source })?))
+}
+
+/// A server that runs. Dropped without [`Daemon::stop`], it goes on until its runtime ends.
+pub struct Daemon {
+    address: SocketAddr,
+    gateway: Gateway,
+    service: Arc<GossipService>,
+    store: Arc<dyn Store>,
+    listening: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+    drain_timeout: Duration,
+}
+
+impl Daemon {
+    /// Opens the database, listens, and serves.
+    ///
+    /// # Errors
+    /// When one of these fails or a setting cannot be used.
+    pub async fn start(settings: &Settings, is_dev: bool, env: Arc<dyn Env>) -> Result<Daemon, Error> {
+        let verifier = VerifierConfig {
+            issuer: settings.jwt_issuer.clone(),
+            audience: settings.jwt_audience.clone(),
+            leeway: settings.jwt_leeway,
+        };
+        let verifier = Verifier::new(key(settings, is_dev)?, verifier);
+        let store = open_store(settings, is_dev).await?;
+        let host = settings.ws_host.as_deref().unwrap_or(if is_dev { "127.0.0.1" } else { "0.0.0.0" });
+        let failed = |source| Error::Listen { address: format!("{host}:{}", settings.ws_port), source };
+        let listener = TcpListener::bind((host, settings.ws_port)).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+
+        let dev_tokens = if is_dev { dev_tokens(settings, Arc::clone(&env))? } else { None };
+        let gateway = Gateway::start(gateway_config(settings, is_dev), Arc::clone(&store), verifier, env);
+        let service = Arc::new(GossipService::new(gateway.clone(), &service_config(settings), dev_tokens));
+        let config = listener::Config { header_timeout: settings.header_timeout, ..listener::Config::default() };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = listener::serve(listener, Arc::clone(&service), config, async {
+            // A daemon that is dropped is not one that is stopped.
+            if stopped.await.is_err() {
+                std::future::pending().await
+            }
+        });
+        let listening = tokio::spawn(serving);
+        Ok(Daemon { address, gateway, service, store, listening, stop, drain_timeout: settings.drain_timeout })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its gateway, for broadcasts and figures.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// Drains: no new connections, every accepted command is carried out and acked, clients are told and closed; then
+    /// the database is closed. At most `DRAIN_TIMEOUT`.
+    pub async fn stop(self) {
+        let drained = async {
+            self.gateway.drain(RETRY_AFTER_DRAIN).await;
+            self.service.drained().await;
+        };
+        if tokio::time::timeout(self.drain_timeout, drained).await.is_err() {
+            tracing::warn!("clients were still connected at the end of DRAIN_TIMEOUT");
+        }
+        if self.stop.send(()).is_ok() && self.listening.await.is_err() {
+            tracing::error!("the listener failed");
+        }
+        if let Err(error) = self.store.close().await {
+            tracing::error!(%error, "the database did not close");
+        }
+    }
+}
+
+fn gateway_config(settings: &Settings, is_dev: bool) -> GatewayConfig {
+    let default_access = if is_dev { RoomAccess::Open } else { RoomAccess::Claims };
+    GatewayConfig {
+        room_access: settings.room_access.unwrap_or(default_access),
+        text: Limits {
+            content: settings.max_content,
+            expiry_max_minutes: settings.expiry_max_minutes as u64,
+            expiry_default_minutes: settings.expiry_default_minutes.min(settings.expiry_max_minutes) as u64,
+            ..Limits::default()
+        },
+        auth_timeout: settings.auth_timeout,
+        store_timeout: settings.store_timeout,
+        log_retention: settings.log_retention,
+        max_rooms: settings.max_rooms_per_socket,
+        ..GatewayConfig::default()
+    }
+}
+
+fn service_config(settings: &Settings) -> ServiceConfig {
+    ServiceConfig {
+        cors: settings.ws_cors_origin.clone(),
+        ping_interval: settings.ping_interval,
+        ping_timeout: settings.ping_timeout,
+        upgrade_timeout: settings.upgrade_timeout,
+        connect_timeout: settings.auth_timeout,
+        max_payload: settings.max_payload,
+        ..ServiceConfig::default()
+    }
+}
+
+/// None where the key only verifies.
+fn dev_tokens(settings: &Settings, env: Arc<dyn Env>) -> Result<Option<DevTokens>, Error> {
+    let (key, settings) = (key(settings, true)?, settings.clone());
+    if settings.jwt_public_key_file.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(move |role| {
+        let role = match role {
+            "user" => TokenRole::User,
+            "admin" => TokenRole::Admin,
+            "service" => TokenRole::Service,
+            _ => return None,
+        };
+        let user_id = UserId(env.new_id());
+        let token = token::for_all_rooms(&key, &settings, user_id, role, env.now()).ok()?;
+        Some(DevToken { token, user_id })
+    })))
+}
+
+/// The token that `--dev` prints: an admin's, for all rooms.
+///
+/// # Errors
+/// When the key cannot sign.
+pub fn admin_token(settings: &Settings, env: &dyn Env) -> Result<String, Error> {
+    let key = key(settings, true)?;
+    token::for_all_rooms(&key, settings, UserId(env.new_id()), TokenRole::Admin, env.now())
+}

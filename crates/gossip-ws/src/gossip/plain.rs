@@ -1,0 +1,139 @@
+//! The plain WebSocket at `/gossip/ws`, for clients without a Socket.IO library: the same events, `{"event","data","id"}`
+//! in and `{"id","data"}` or `{"event","data"}` out (contract §1).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use gossip_core::access::Identity;
+use gossip_hub::{Close, Connection, Event, Gateway, Outbox, ReplyTo, Wire};
+use gossip_proto::engineio::Message;
+use gossip_proto::plain::{decode, encode_event, encode_reply};
+use gossip_proto::refusal::Refusal;
+use gossip_proto::reply::Reply;
+use gossip_proto::request::Token;
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::{Response, StatusCode};
+
+use super::{frame, json, too_large};
+use crate::engine::{App, CloseReason, Frame, Handler, Session};
+use crate::http::{self, Body};
+
+/// Lets plain WebSocket clients into a gateway.
+pub struct GossipPlain {
+    gateway: Gateway,
+    max_payload: usize,
+}
+
+impl GossipPlain {
+    /// For `gateway`; `max_payload` is told to clients that send more.
+    #[must_use]
+    pub fn new(gateway: Gateway, max_payload: usize) -> Self {
+        GossipPlain { gateway, max_payload }
+    }
+}
+
+/// Who an `Authorization: Bearer` header speaks for; none without one.
+///
+/// # Errors
+/// As [`Gateway::verify`].
+pub(super) fn bearer(gateway: &Gateway, header: Option<&str>) -> Result<Option<Identity>, Refusal> {
+    let Some(header) = header else { return Ok(None) };
+    let token = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    // Another scheme is as bad as a bad token: the client means to authenticate and does not.
+    let token = token.map_or("", |(_, token)| token.trim());
+    gateway.verify(&Token(token.to_owned()), None).map(Some)
+}
+
+impl App for GossipPlain {
+    type Handler = PlainSocket;
+
+    fn open(&self, session: Arc<Session>) -> PlainSocket {
+        let identity = bearer(&self.gateway, session.headers().authorization.as_deref());
+        session.forget_headers();
+        let connection = self.gateway.connect(Box::new(PlainOutbox(Arc::clone(&session))));
+        match identity {
+            Ok(Some(identity)) => connection.authenticate(identity),
+            Ok(None) => {}
+            // Good a moment ago, in `refuse`: it has expired since.
+            Err(refusal) => connection.refuse(&ReplyTo::NOBODY, refusal),
+        }
+        PlainSocket { connection, max_payload: self.max_payload }
+    }
+
+    fn refuse(&self, headers: &HeaderMap, peer: SocketAddr) -> Option<Response<Body>> {
+        let header = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
+        match bearer(&self.gateway, header) {
+            Ok(_) => super::service::refuse_while_draining(&self.gateway),
+            Err(refusal) => {
+                tracing::info!(%peer, code = ?refusal.code, "bearer token refused");
+                Some(http::json(StatusCode::UNAUTHORIZED, json(&refusal)))
+            }
+        }
+    }
+}
+
+/// One client on a plain WebSocket.
+pub struct PlainSocket {
+    connection: Connection,
+    max_payload: usize,
+}
+
+impl Handler for PlainSocket {
+    async fn message(&self, message: Message) -> Result<(), CloseReason> {
+        match message {
+            Message::Text(text) => match decode(&text) {
+                Ok(request) => self.connection.receive(&request.event, request.data.as_deref(), request.id).await,
+                Err(error) => {
+                    let refusal = Refusal::invalid(error.field, error.to_string());
+                    self.connection.refuse(&ReplyTo { event: None, ack: error.id }, refusal);
+                }
+            },
+            Message::Binary(_) => {
+                self.connection.refuse(&ReplyTo::NOBODY, Refusal::invalid("data", "must be text, not binary"));
+            }
+        }
+        Ok(())
+    }
+
+    fn oversized(&self, _len: usize) -> Result<(), CloseReason> {
+        self.connection.refuse(&ReplyTo::NOBODY, too_large(self.max_payload));
+        Ok(())
+    }
+
+    fn closed(&self, reason: CloseReason) {
+        tracing::debug!(%reason, "plain socket closed");
+    }
+}
+
+struct PlainOutbox(Arc<Session>);
+
+impl Outbox for PlainOutbox {
+    fn event(&self, event: &Arc<Event>) {
+        let text = |event: &Event| encode_event(event.name(), event.data());
+        self.0.queue(&[frame(event, Wire::Plain, text)]);
+    }
+
+    fn reply(&self, to: &ReplyTo, reply: &Result<Reply, Refusal>) {
+        let text = match (to.ack, reply) {
+            (Some(id), Ok(reply)) => encode_reply(id, &json(reply)),
+            (Some(id), Err(refusal)) => encode_reply(id, &json(refusal)),
+            (None, Ok(_)) => return,
+            (None, Err(refusal)) => encode_event("exception", &json(&refusal.exception(to.event.as_deref()))),
+        };
+        self.0.queue(&[Frame::text(&text)]);
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+
+    /// A client that should stay away sees a code of 4000 and up, with the contract's word as the reason; one that
+    /// should come back sees 1012, service restart.
+    fn close(&self, close: Close) {
+        self.0.close(match close {
+            Close::TokenExpired => CloseReason::App { code: 4001, reason: close.as_str() },
+            Close::AuthTimeout => CloseReason::App { code: 4002, reason: close.as_str() },
+            Close::Draining => CloseReason::Shutdown,
+        });
+    }
+}

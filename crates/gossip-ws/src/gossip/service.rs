@@ -1,0 +1,189 @@
+//! Which path is whose (contract §1): Engine.IO, the plain WebSocket, and the few HTTP answers of the daemon itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gossip_core::access::Role;
+use gossip_hub::Gateway;
+use gossip_proto::refusal::{Code, Refusal};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, AUTHORIZATION, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::dev::{Dev, DevTokens};
+use super::plain::{GossipPlain, bearer};
+use super::sockets::GossipSockets;
+use super::json;
+use crate::engine::{self, Server};
+use crate::http::{self, Body, Cors};
+use crate::listener::Service;
+use crate::socket::{Limits, Sockets};
+
+/// What a client is asked to wait before it comes back to a draining server.
+pub const RETRY_AFTER_DRAIN: Duration = Duration::from_secs(1);
+
+/// Settings of the network side; the defaults are those of contract §7.
+#[derive(Debug, Clone)]
+pub struct ServiceConfig {
+    /// `WS_CORS_ORIGIN`
+    pub cors: Cors,
+    /// `PING_INTERVAL`
+    pub ping_interval: Duration,
+    /// `PING_TIMEOUT`
+    pub ping_timeout: Duration,
+    /// `UPGRADE_TIMEOUT`
+    pub upgrade_timeout: Duration,
+    /// `AUTH_TIMEOUT`: also how long a client may take to name a namespace.
+    pub connect_timeout: Duration,
+    /// `MAX_PAYLOAD`, bytes.
+    pub max_payload: usize,
+    /// Bytes that may wait for one client before it counts as a slow reader.
+    pub max_queue_bytes: usize,
+}
+
+impl Default for ServiceConfig {
+    fn default() -> Self {
+        ServiceConfig {
+            cors: Cors::Any,
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            upgrade_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(10),
+            max_payload: 65_536,
+            max_queue_bytes: 4 * 1024 * 1024,
+        }
+    }
+}
+
+impl ServiceConfig {
+    fn engine(&self) -> engine::Config {
+        engine::Config {
+            path: "/socket.io/".into(),
+            ping_interval: self.ping_interval,
+            ping_timeout: self.ping_timeout,
+            upgrade_timeout: self.upgrade_timeout,
+            connect_timeout: self.connect_timeout,
+            max_payload: self.max_payload,
+            max_queue_bytes: self.max_queue_bytes,
+            cors: self.cors.clone(),
+            ..engine::Config::default()
+        }
+    }
+}
+
+/// Everything the daemon serves, for one [`listener`](crate::listener).
+pub struct GossipService {
+    gateway: Gateway,
+    sockets: Arc<Server<Sockets<GossipSockets>>>,
+    plain: Arc<Server<GossipPlain>>,
+    cors: Cors,
+    dev: Option<Dev>,
+}
+
+impl GossipService {
+    /// Serves `gateway`; with `dev`, tokens too.
+    #[must_use]
+    pub fn new(gateway: Gateway, config: &ServiceConfig, dev: Option<DevTokens>) -> Self {
+        let sockets = GossipSockets::new(gateway.clone(), config.max_payload);
+        let plain = GossipPlain::new(gateway.clone(), config.max_payload);
+        GossipService {
+            sockets: Server::new(config.engine(), Sockets::new(sockets, Limits::default())),
+            plain: Server::new(config.engine(), plain),
+            gateway,
+            cors: config.cors.clone(),
+            dev: dev.map(Dev),
+        }
+    }
+
+    /// Resolves when no client is connected.
+    pub async fn drained(&self) {
+        self.sockets.drained().await;
+        self.plain.drained().await;
+    }
+
+    async fn own(&self, req: &Request<Incoming>) -> Response<Body> {
+        let path = req.uri().path();
+        match path {
+            "/healthz" | "/readyz" | "/v1/stats" => {}
+            "/dev/token" if self.dev.is_some() => {}
+            _ => return refusal(&Refusal::new(Code::NotFound, "there is nothing here")),
+        }
+        if !matches!(*req.method(), Method::GET | Method::HEAD) {
+            let mut response = http::empty(StatusCode::METHOD_NOT_ALLOWED);
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        match (path, &self.dev) {
+            ("/healthz", _) => http::content(StatusCode::OK, "text/plain", "ok\n"),
+            ("/readyz", _) if self.gateway.is_ready().await => http::content(StatusCode::OK, "text/plain", "ready\n"),
+            ("/readyz", _) => http::content(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ready\n"),
+            (_, Some(dev)) if path == "/dev/token" => dev.token(req.headers(), req.uri().query()),
+            _ => match self.authorise(req.headers()) {
+                Ok(()) => http::json(StatusCode::OK, json(&self.gateway.connection_stats())),
+                Err(refused) => refusal(&refused),
+            },
+        }
+    }
+
+    /// Lets services and admins through (contract §6).
+    fn authorise(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let header = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
+        match bearer(&self.gateway, header)?.ok_or_else(Refusal::not_authenticated)?.role {
+            Role::Admin | Role::Service => Ok(()),
+            Role::User => Err(Refusal::new(Code::Forbidden, "only a service or an admin may ask for this")),
+        }
+    }
+}
+
+impl Service for GossipService {
+    type Body = Body;
+
+    async fn call(&self, req: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let path = req.uri().path();
+        if self.sockets.serves(path) {
+            return self.sockets.handle(req, peer).await;
+        }
+        if path == "/gossip/ws" {
+            return self.plain.handle_plain(req, peer).await;
+        }
+        if path == "/dev/token" {
+            return self.own(&req).await;
+        }
+        if req.method() == Method::OPTIONS {
+            return self.cors.preflight(req.headers(), "GET");
+        }
+        let mut response = self.own(&req).await;
+        self.cors.apply(req.headers().get(ORIGIN), response.headers_mut());
+        response
+    }
+}
+
+/// A refusal over HTTP, with the status that fits its code (contract §6).
+fn refusal(refusal: &Refusal) -> Response<Body> {
+    http::json(status(refusal.code), json(refusal))
+}
+
+fn status(code: Code) -> StatusCode {
+    match code {
+        Code::InvalidInput | Code::UnknownEvent => StatusCode::BAD_REQUEST,
+        Code::NotAuthenticated | Code::InvalidToken | Code::TokenExpired => StatusCode::UNAUTHORIZED,
+        Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::Closed | Code::Conflict => StatusCode::CONFLICT,
+        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unavailable | Code::Unresolved => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// 503 for who would open a connection to a gateway that is ending.
+pub(super) fn refuse_while_draining(gateway: &Gateway) -> Option<Response<Body>> {
+    gateway.is_draining().then(|| {
+        let refused = Refusal::new(Code::Unavailable, "the server is shutting down; come back in a moment");
+        let mut response = refusal(&refused);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_DRAIN.as_secs()));
+        response
+    })
+}

@@ -1,0 +1,118 @@
+//! Heartbeat, timeouts, slow readers: sessions that end without the client's saying so.
+
+use std::time::Duration;
+
+use gossip_ws::engine::{CloseReason, Config};
+
+use crate::support::{Echo, Got, Harness, Ws, config};
+
+fn quick() -> Config {
+    Config { ping_interval: Duration::from_millis(50), ping_timeout: Duration::from_millis(50), ..config() }
+}
+
+#[tokio::test]
+async fn a_session_without_pongs_ends() {
+    let mut harness = Harness::start(quick()).await;
+    let polling = harness.polling().await;
+    let mut ws = harness.websocket().await;
+    let mut plain = Ws::connect(harness.addr, "/plain", "").await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(harness.closed().await, CloseReason::PingTimeout);
+    }
+    harness.is_empty().await;
+    assert_eq!(harness.get(&polling).await.0, 400);
+    assert_eq!(ws.rest().await, [Got::Text("2".to_owned()), Got::Close(1001)]);
+    assert_eq!(plain.rest().await, [Got::Ping, Got::Close(1001)]);
+}
+
+#[tokio::test]
+async fn pongs_keep_a_session_alive() {
+    let mut harness = Harness::start(Config { ping_timeout: Duration::from_secs(10), ..quick() }).await;
+    let polling = harness.polling().await;
+    let mut ws = harness.websocket().await;
+    for _ in 0..4 {
+        assert_eq!(ws.next().await, Got::Text("2".to_owned()));
+        ws.text("3").await;
+        assert_eq!(harness.get(&polling).await, (200, "2".to_owned()));
+        assert_eq!(harness.post(&polling, b"3").await.0, 200);
+    }
+    harness.server.close_all(CloseReason::Shutdown);
+    assert_eq!(harness.closed().await, CloseReason::Shutdown);
+    assert_eq!(harness.closed().await, CloseReason::Shutdown);
+    harness.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_never_used_ends() {
+    let app = Echo { never_established: true, ..Echo::default() };
+    let connect_timeout = Duration::from_millis(50);
+    let mut harness = Harness::with(Config { connect_timeout, ..config() }, app).await;
+    let mut ws = harness.websocket().await;
+    harness.polling().await;
+    assert_eq!(harness.closed().await, CloseReason::ConnectTimeout);
+    assert_eq!(harness.closed().await, CloseReason::ConnectTimeout);
+    assert_eq!(ws.rest().await, [Got::Close(1008)]);
+    harness.is_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_is_cut_off() {
+    let mut harness = Harness::start(Config { max_queue_bytes: 100_000, ..config() }).await;
+    // `flood` returns only when the session takes no more.
+    let mut ws = harness.websocket().await;
+    ws.text("4flood").await;
+    assert_eq!(harness.closed().await, CloseReason::SlowReader);
+
+    let polling = harness.polling().await;
+    let (status, _) = harness.post(&polling, b"4flood").await;
+    assert_eq!(status, 200);
+    assert_eq!(harness.closed().await, CloseReason::SlowReader);
+    assert_eq!(harness.get(&polling).await, (200, "1".to_owned()));
+    harness.is_empty().await;
+
+    // What was sent before is whole frames, and then the reason, if the client reads after all.
+    let mut rest = ws.rest().await;
+    if rest.last() == Some(&Got::Close(1008)) {
+        rest.pop();
+    }
+    assert!(rest.iter().all(|got| matches!(got, Got::Text(text) if text.len() == 10_001)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_socket_does_not_take_at_once_follows() {
+    let mut harness = Harness::start(Config { max_queue_bytes: 64 << 20, ..config() }).await;
+    let mut ws = harness.websocket().await;
+    let session = harness.server.sessions().pop().unwrap();
+    // More than any socket buffer, while nobody reads.
+    let text = "4".repeat(100_000);
+    let frame = gossip_ws::engine::Frame::text(&text);
+    for _ in 0..300 {
+        assert!(session.send(std::slice::from_ref(&frame)));
+    }
+    assert!(session.queued_bytes() > 0);
+    for _ in 0..300 {
+        assert_eq!(ws.next().await, Got::Text(text.clone()));
+    }
+    session.close(CloseReason::App { code: 4000, reason: "done" });
+    assert_eq!(ws.rest().await, [Got::Close(4000)]);
+    assert_eq!(harness.closed().await, CloseReason::App { code: 4000, reason: "done" });
+    harness.is_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_that_vanish_leave_nothing() {
+    let mut harness = Harness::start(config()).await;
+    let mut clients = Vec::new();
+    for _ in 0..200 {
+        clients.push(harness.websocket().await);
+    }
+    assert_eq!(harness.server.session_count(), 200);
+    drop(clients);
+    for _ in 0..200 {
+        // A client that vanished with the handshake unread resets the connection.
+        let reason = harness.closed().await;
+        assert!(matches!(reason, CloseReason::TransportClosed | CloseReason::TransportError));
+    }
+    harness.is_empty().await;
+    assert!(harness.server.sessions().is_empty());
+}
