@@ -187,7 +187,12 @@ everyMode('errors', (it) => {
     for (const [name, args] of rows) client.emit(name, ...args);
     const acks = await Promise.all(rows.map(([name, args]) => client.call(name, ...args)));
     rows.forEach(([, , code], index) => shapes.refusal(acks[index], code));
-    for (const [name, , code] of rows) shapes.exception(await client.nextException(), code, undefined, name);
+    // What is refused at once may overtake what the store refuses: an exception says which event it is of.
+    const exceptions = [];
+    for (const _ of rows) exceptions.push(await client.nextException());
+    for (const [name, , code] of rows) {
+      shapes.exception(exceptions.find((each) => each.event === name && each.code === code), code, undefined, name);
+    }
     await stillWorks(w, client);
   });
 });

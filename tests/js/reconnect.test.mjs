@@ -85,6 +85,7 @@ everyMode('reconnecting', (it) => {
     const proxy = await startProxy(w.t, w.server.port);
     const steady = await w.member();
     const gone = await w.member({}, { url: proxy.url });
+    await gone.settled();
     proxy.cut();
     await gone.disconnected();
     await steady.post(w.room);

@@ -250,33 +250,35 @@ impl Handshake {
     }
 }
 
-/// Which member of an event's data holds binary, of which the contract knows none: `data` where it is the whole or
-/// none that is known.
+/// Why an event that carries binary is refused: the contract has none, so it names the member that does (`data` where
+/// it is the whole, or a member that nobody asks for).
 #[must_use]
-pub fn binary_member(data: Option<&RawValue>) -> &'static str {
-    const KNOWN: [&str; 17] = [
-        "token",
-        "userId",
-        "roomId",
-        "since",
-        "history",
-        "content",
-        "metadata",
-        "expiresInMinutes",
-        "requestId",
-        "intentId",
-        "status",
-        "reason",
-        "action",
-        "limit",
-        "before",
-        "resume",
-        "recover",
-    ];
-    let Ok(fields) = Fields::read(data) else { return "data" };
-    // A member too deep to be looked through is at fault in any case.
-    let is_binary = |raw: &RawValue| serde_json::from_str(raw.get()).map_or(true, |value| holds_placeholder(&value));
-    KNOWN.into_iter().find(|name| fields.present(name).is_some_and(is_binary)).unwrap_or("data")
+pub fn refuse_binary(event: &str, data: Option<&RawValue>) -> Refusal {
+    let Some(members) = members(event) else { return Refusal::new(Code::UnknownEvent, "there is no such event") };
+    let binary = Fields::read(data).ok().and_then(|fields| {
+        // A member too deep to be looked through is at fault in any case.
+        let is_binary =
+            |raw: &RawValue| serde_json::from_str(raw.get()).map_or(true, |value| holds_placeholder(&value));
+        members.iter().copied().find(|name| fields.present(name).is_some_and(is_binary))
+    });
+    Refusal::invalid(binary.unwrap_or("data"), "must not be binary")
+}
+
+/// The members of each event's data.
+fn members(event: &str) -> Option<&'static [&'static str]> {
+    Some(match event {
+        "authenticate" => &["token", "userId"],
+        "join_room" => &["roomId", "since", "history"],
+        "leave_room" => &["roomId"],
+        "new_gossip" => &["roomId", "content", "metadata", "expiresInMinutes", "requestId"],
+        "update_gossip" => &["intentId", "status", "reason", "requestId"],
+        "vote_gossip" => &["intentId", "action"],
+        "comment_gossip" => &["intentId", "content", "requestId"],
+        "list_gossip" => &["roomId", "limit", "before", "status"],
+        "get_gossip" => &["intentId"],
+        "list_updates" => &["intentId", "limit", "before"],
+        _ => return None,
+    })
 }
 
 fn holds_placeholder(value: &Value) -> bool {
@@ -439,11 +441,12 @@ mod tests {
 
     #[test]
     fn binary_is_named_where_it_stands() {
-        let named = |data: &str| binary_member(Some(serde_json::from_str(data).unwrap()));
-        assert_eq!(named(r#"{"_placeholder":true,"num":0}"#), "data");
-        assert_eq!(named(r#"{"roomId":"x","content":{"_placeholder":true,"num":0}}"#), "content");
-        assert_eq!(named(r#"{"metadata":{"a":[{"_placeholder":true,"num":0}]}}"#), "metadata");
-        assert_eq!(binary_member(None), "data");
+        let named = |data: &str| refuse_binary("new_gossip", Some(serde_json::from_str(data).unwrap())).field;
+        assert_eq!(named(r#"{"_placeholder":true,"num":0}"#), Some("data"));
+        assert_eq!(named(r#"{"roomId":"x","content":{"_placeholder":true,"num":0}}"#), Some("content"));
+        assert_eq!(named(r#"{"metadata":{"a":[{"_placeholder":true,"num":0}]}}"#), Some("metadata"));
+        assert_eq!(refuse_binary("new_gossip", None).field, Some("data"));
+        assert_eq!(refuse_binary("shout", None).code, Code::UnknownEvent);
     }
 
     #[test]

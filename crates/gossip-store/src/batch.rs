@@ -82,24 +82,20 @@ impl Writes {
 
 /// Decides every command in turn, each seeing what those before it did.
 ///
-/// Votes on one intent make one event at the end of the batch (contract §4, Order): the counts are absolute, so the
-/// last one says it all.
+/// Votes on one intent make one event (contract §4, Order), in the place of the first of them. The counts are absolute,
+/// so it has them as the batch leaves them, and so has what follows it: a count never goes back, and the last event
+/// equals the row.
 ///
 /// # Errors
 /// Only when an event would not become JSON.
 pub fn decide(batch: &[Command], facts: Facts, env: &dyn Env) -> Result<(Committed, Writes), Error> {
     let mut run = Run::new(facts, env);
-    let mut answers = Vec::with_capacity(batch.len());
-    for command in batch {
-        answers.push(match run.command(command) {
-            Ok(answer) => Ok(answer?),
-            Err(refusal) => Err(refusal),
-        });
-    }
-    run.vote_events()?;
+    let answers: Vec<_> = batch.iter().map(|command| run.command(command)).collect();
     let results = answers.into_iter().map(|answer| answer.and_then(|answer| run.outcome(answer))).collect();
-    let committed = Committed { results, events: run.log.clone() };
-    Ok((committed, run.into_writes()))
+    let log =
+        run.events.iter().enumerate().map(|(at, event)| run.log_event(at, event)).collect::<Result<Vec<_>, _>>()?;
+    let committed = Committed { results, events: log.clone() };
+    Ok((committed, run.into_writes(log)))
 }
 
 /// What a command is answered with, once the batch is decided.
@@ -109,8 +105,14 @@ enum Answer {
     Vote(IntentId),
 }
 
-/// `Err` outside: refused. `Err` inside: a fault of ours, which fails the batch.
-type Decision = Result<Result<Answer, Error>, Refusal>;
+/// An event that is not JSON yet: votes that come later in the batch still change its counts.
+struct Pending {
+    kind: GossipUpdateType,
+    intent: Arc<Intent>,
+    update: Option<Arc<Update>>,
+    seq: Seq,
+    position: Position,
+}
 
 struct Run<'a> {
     env: &'a dyn Env,
@@ -119,13 +121,11 @@ struct Run<'a> {
     new_intents: Vec<IntentId>,
     changed_intents: HashSet<IntentId>,
     changed_votes: HashSet<(IntentId, UserId)>,
-    /// Intents that wait for their `vote` event, in the order of their first vote.
-    voted: Vec<IntentId>,
-    /// The `vote` events' seqs, once those events exist.
-    vote_seqs: HashMap<IntentId, Seq>,
+    /// Where in `events` each intent's `vote` event is.
+    voted: HashMap<IntentId, usize>,
+    events: Vec<Pending>,
     updates: Vec<Arc<Update>>,
     touched_rooms: HashSet<RoomId>,
-    log: Vec<LogEvent>,
     requests: Vec<RequestRow>,
 }
 
@@ -138,40 +138,34 @@ impl<'a> Run<'a> {
             new_intents: Vec::new(),
             changed_intents: HashSet::new(),
             changed_votes: HashSet::new(),
-            voted: Vec::new(),
-            vote_seqs: HashMap::new(),
+            voted: HashMap::new(),
+            events: Vec::new(),
             updates: Vec::new(),
             touched_rooms: HashSet::new(),
-            log: Vec::new(),
             requests: Vec::new(),
         }
     }
 
-    fn command(&mut self, command: &Command) -> Decision {
-        let Some(request_id) = &command.request_id else {
-            return self.action(&command.actor, &command.action);
-        };
+    fn command(&mut self, command: &Command) -> Result<Answer, Refusal> {
+        let Some(request_id) = &command.request_id else { return self.action(&command.actor, &command.action) };
         let key = (command.actor.user, request_id.clone());
         let fingerprint = command.fingerprint();
         if let Some((first, result)) = self.facts.requests.get(&key) {
             if *first != fingerprint {
                 return Err(Refusal::new(Code::Conflict, "the requestId was used for another command"));
             }
-            return Ok(Ok(Answer::Now(result.clone())));
+            return Ok(Answer::Now(result.clone()));
         }
-        let answer = match self.action(&command.actor, &command.action)? {
-            Ok(answer) => answer,
-            Err(error) => return Ok(Err(error)),
-        };
+        let answer = self.action(&command.actor, &command.action)?;
         if let Answer::Now(result) = &answer {
             let (user, id) = key.clone();
             self.requests.push(RequestRow { user, id, fingerprint, result: result.clone() });
             self.facts.requests.insert(key, (fingerprint, result.clone()));
         }
-        Ok(Ok(answer))
+        Ok(answer)
     }
 
-    fn action(&mut self, actor: &Actor, action: &Action) -> Decision {
+    fn action(&mut self, actor: &Actor, action: &Action) -> Result<Answer, Refusal> {
         match action {
             Action::Post { room, content, metadata, lives } => {
                 actor.reach.check(*room, || self.facts.members.contains(&(*room, actor.user)))?;
@@ -215,7 +209,7 @@ impl<'a> Run<'a> {
         content: &Text,
         metadata: Option<&Metadata>,
         expires_at: Timestamp,
-    ) -> Result<Answer, Error> {
+    ) -> Answer {
         let intent = Arc::new(Intent {
             id: IntentId(self.env.new_id()),
             room_id: room,
@@ -229,13 +223,13 @@ impl<'a> Run<'a> {
             created_at: self.now,
             updated_at: self.now,
         });
-        let seq = self.event(GossipUpdateType::NewIntent, &intent, None)?;
+        let seq = self.event(GossipUpdateType::NewIntent, &intent, None);
         self.new_intents.push(intent.id);
         self.facts.intents.insert(intent.id, Arc::clone(&intent));
-        Ok(Answer::Now(Outcome::Intent { intent, seq }))
+        Answer::Now(Outcome::Intent { intent, seq })
     }
 
-    fn vote(&mut self, user: UserId, id: IntentId, action: VoteAction) -> Decision {
+    fn vote(&mut self, user: UserId, id: IntentId, action: VoteAction) -> Result<Answer, Refusal> {
         let intent = self.facts.intents.get_mut(&id).ok_or_else(Refusal::intent_not_found)?;
         let key = (id, user);
         let current = self.facts.votes.get(&key).copied();
@@ -248,17 +242,20 @@ impl<'a> Run<'a> {
             self.changed_intents.insert(id);
             self.changed_votes.insert(key);
             self.update(id, user, UpdateType::Vote, Some(action.as_str().to_owned()), None);
-            if self.vote_seqs.insert(id, Seq::default()).is_none() {
-                self.voted.push(id);
+            if !self.voted.contains_key(&id)
+                && let Some(intent) = self.facts.intents.get(&id).cloned()
+            {
+                self.voted.insert(id, self.events.len());
+                self.event(GossipUpdateType::Vote, &intent, None);
             }
         }
-        Ok(Ok(Answer::Vote(id)))
+        Ok(Answer::Vote(id))
     }
 
-    fn comment(&mut self, user: UserId, intent: &Arc<Intent>, content: &Text) -> Result<Answer, Error> {
+    fn comment(&mut self, user: UserId, intent: &Arc<Intent>, content: &Text) -> Answer {
         let update = self.update(intent.id, user, UpdateType::Comment, Some(content.as_str().to_owned()), None);
-        let seq = self.event(GossipUpdateType::Comment, intent, Some(&update))?;
-        Ok(Answer::Now(Outcome::Update { update, seq }))
+        let seq = self.event(GossipUpdateType::Comment, intent, Some(&update));
+        Answer::Now(Outcome::Update { update, seq })
     }
 
     fn status(
@@ -267,35 +264,26 @@ impl<'a> Run<'a> {
         intent: Arc<Intent>,
         change: Option<StatusChange>,
         reason: Option<&Text>,
-    ) -> Result<Answer, Error> {
+    ) -> Answer {
         let Some(change) = change else {
             let seq = self.seq(intent.room_id);
-            return Ok(Answer::Now(Outcome::Intent { intent, seq }));
+            return Answer::Now(Outcome::Intent { intent, seq });
         };
         let mut after = (*intent).clone();
         change.apply(&mut after, self.now);
         let intent = Arc::new(after);
-        self.change_intent(Arc::clone(&intent));
+        self.changed_intents.insert(intent.id);
+        self.facts.intents.insert(intent.id, Arc::clone(&intent));
         let reason = reason.map(|reason| reason.as_str().to_owned());
         let metadata = json!({ "oldStatus": change.old, "newStatus": change.new });
         let update = self.update(intent.id, user, UpdateType::StatusChange, reason.clone(), Some(metadata));
-        let mut seq = self.event(GossipUpdateType::StatusChange, &intent, Some(&update))?;
+        let mut seq = self.event(GossipUpdateType::StatusChange, &intent, Some(&update));
         if change.is_verdict() {
             let metadata = json!({ "verdict": change.new });
             let update = self.update(intent.id, user, UpdateType::Verification, reason, Some(metadata));
-            seq = self.event(GossipUpdateType::Verification, &intent, Some(&update))?;
+            seq = self.event(GossipUpdateType::Verification, &intent, Some(&update));
         }
-        Ok(Answer::Now(Outcome::Intent { intent, seq }))
-    }
-
-    fn vote_events(&mut self) -> Result<(), Error> {
-        for id in std::mem::take(&mut self.voted) {
-            if let Some(intent) = self.facts.intents.get(&id).cloned() {
-                let seq = self.event(GossipUpdateType::Vote, &intent, None)?;
-                self.vote_seqs.insert(id, seq);
-            }
-        }
-        Ok(())
+        Answer::Now(Outcome::Intent { intent, seq })
     }
 
     fn outcome(&self, answer: Answer) -> Result<Outcome, Refusal> {
@@ -303,7 +291,8 @@ impl<'a> Run<'a> {
             Answer::Now(outcome) => Ok(outcome),
             Answer::Vote(id) => {
                 let intent = Arc::clone(self.facts.intents.get(&id).ok_or_else(Refusal::intent_not_found)?);
-                let seq = self.vote_seqs.get(&id).copied().unwrap_or_else(|| self.seq(intent.room_id));
+                let event = self.voted.get(&id).and_then(|at| self.events.get(*at));
+                let seq = event.map_or_else(|| self.seq(intent.room_id), |event| event.seq);
                 Ok(Outcome::Intent { intent, seq })
             }
         }
@@ -312,11 +301,6 @@ impl<'a> Run<'a> {
     /// The room's present seq.
     fn seq(&self, room: RoomId) -> Seq {
         self.facts.rooms.get(&room).copied().unwrap_or_default()
-    }
-
-    fn change_intent(&mut self, intent: Arc<Intent>) {
-        self.changed_intents.insert(intent.id);
-        self.facts.intents.insert(intent.id, intent);
     }
 
     fn update(
@@ -334,19 +318,40 @@ impl<'a> Run<'a> {
     }
 
     /// Gives the room its next event.
-    fn event(&mut self, kind: GossipUpdateType, intent: &Intent, update: Option<&Update>) -> Result<Seq, Error> {
-        let room_id = intent.room_id;
-        let seq = self.seq(room_id).next();
-        let data = GossipUpdate { kind, intent, update, timestamp: self.now, room_id, seq };
-        let payload = serde_json::to_string(&data)?.into();
-        self.facts.rooms.insert(room_id, seq);
-        self.touched_rooms.insert(room_id);
-        self.facts.position = Position(self.facts.position.0 + 1);
-        self.log.push(LogEvent { position: self.facts.position, room: room_id, seq, payload });
-        Ok(seq)
+    fn event(&mut self, kind: GossipUpdateType, intent: &Arc<Intent>, update: Option<&Arc<Update>>) -> Seq {
+        let seq = self.seq(intent.room_id).next();
+        let position = Position(self.facts.position.0 + 1);
+        self.facts.rooms.insert(intent.room_id, seq);
+        self.touched_rooms.insert(intent.room_id);
+        self.facts.position = position;
+        self.events.push(Pending { kind, intent: Arc::clone(intent), update: update.cloned(), seq, position });
+        seq
     }
 
-    fn into_writes(self) -> Writes {
+    /// The event as it stands in the log, `at` being its place in the batch.
+    fn log_event(&self, at: usize, event: &Pending) -> Result<LogEvent, Error> {
+        let Pending { kind, intent, update, seq, position } = event;
+        let mut counted = Arc::clone(intent);
+        if self.voted.get(&intent.id).is_some_and(|first| at >= *first)
+            && let Some(last) = self.facts.intents.get(&intent.id)
+            && (last.upvotes, last.downvotes) != (intent.upvotes, intent.downvotes)
+        {
+            let counted = Arc::make_mut(&mut counted);
+            (counted.upvotes, counted.downvotes) = (last.upvotes, last.downvotes);
+        }
+        let room = intent.room_id;
+        let data = GossipUpdate {
+            kind: *kind,
+            intent: &counted,
+            update: update.as_deref(),
+            timestamp: self.now,
+            room_id: room,
+            seq: *seq,
+        };
+        Ok(LogEvent { position: *position, room, seq: *seq, payload: serde_json::to_string(&data)?.into() })
+    }
+
+    fn into_writes(self, log: Vec<LogEvent>) -> Writes {
         let Run { facts, changed_intents, changed_votes, touched_rooms, .. } = self;
         let find = |id: &IntentId| facts.intents.get(id).cloned();
         let changed = |id: &&IntentId| !self.new_intents.contains(id);
@@ -360,7 +365,7 @@ impl<'a> Run<'a> {
                 .into_iter()
                 .map(|room| (room, facts.rooms.get(&room).copied().unwrap_or_default()))
                 .collect(),
-            log: self.log,
+            log,
             requests: self.requests,
             position: facts.position,
         }

@@ -49,7 +49,8 @@ impl Service for Http {
     }
 }
 
-#[tokio::main]
+// One thread, like the reference server: requests that race each other are then taken in the order they came.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt::init();
     let config = Config {

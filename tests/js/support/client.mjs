@@ -81,6 +81,15 @@ export class Client {
     });
   }
 
+  /** Resolves when no upgrade is under way: a stock client that loses both transports in the middle of one notices
+   * only when the ping timeout is over. */
+  async settled() {
+    const { engine, opts } = this.socket.io;
+    if (opts.transports.length > 1 && engine.transport.name === 'polling') {
+      await new Promise((resolve) => engine.once('upgrade', resolve));
+    }
+  }
+
   close() {
     this.socket.disconnect();
   }

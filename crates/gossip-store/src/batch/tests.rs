@@ -72,7 +72,7 @@ fn seqs(committed: &Committed) -> Vec<Result<u64, Code>> {
 }
 
 #[test]
-fn votes_on_one_intent_make_one_event_at_the_end() {
+fn votes_on_one_intent_make_one_event_in_the_place_of_the_first() {
     let batch = [
         vote(1, VoteAction::Upvote),
         comment(1, "hm"),
@@ -82,11 +82,13 @@ fn votes_on_one_intent_make_one_event_at_the_end() {
         vote(3, VoteAction::Remove),
     ];
     let (committed, writes) = run(&batch, facts());
-    assert_eq!(seqs(&committed), [Ok(9), Ok(8), Ok(9), Ok(9), Ok(9), Ok(9)]);
+    assert_eq!(seqs(&committed), [Ok(8), Ok(9), Ok(8), Ok(8), Ok(8), Ok(8)]);
     let kinds: Vec<_> = committed.events.iter().map(|event| (event.position.0, event.seq.0)).collect();
     assert_eq!(kinds, [(41, 8), (42, 9)]);
-    assert!(committed.events[1].payload.contains(r#""type":"vote""#));
-    assert!(committed.events[1].payload.contains(r#""upvotes":1,"downvotes":1"#));
+    assert!(committed.events[0].payload.contains(r#""type":"vote""#));
+    for event in &committed.events {
+        assert!(event.payload.contains(r#""upvotes":1,"downvotes":1"#), "{}", event.payload);
+    }
     // A row for each vote that changed something, and one for the comment.
     assert_eq!(writes.updates.len(), 5);
     let mut votes: Vec<_> = writes.votes.iter().map(|(_, user, vote)| (user.0.as_u128(), *vote)).collect();
@@ -94,6 +96,27 @@ fn votes_on_one_intent_make_one_event_at_the_end() {
     assert_eq!(votes, [(1, Some(Vote::Up)), (2, Some(Vote::Down)), (3, None)]);
     assert_eq!(writes.rooms, [(ROOM, Seq(9))]);
     assert_eq!(writes.position, Position(42));
+}
+
+#[test]
+fn what_came_before_the_first_vote_has_the_counts_of_then_and_the_status_of_then_too() {
+    let verify = command(9, Action::SetStatus { intent: INTENT, status: Status::Pending, reason: None });
+    let debunk = command(9, Action::SetStatus { intent: INTENT, status: Status::Debunked, reason: None });
+    let batch = [comment(1, "first"), verify, vote(1, VoteAction::Upvote), debunk, vote(2, VoteAction::Upvote)];
+    let (committed, writes) = run(&batch, facts());
+    let told: Vec<_> = committed
+        .events
+        .iter()
+        .map(|event| {
+            let data: Value = serde_json::from_str(&event.payload).unwrap();
+            format!("{} {} {}", data["type"], data["intent"]["status"], data["intent"]["upvotes"]).replace('"', "")
+        })
+        .collect();
+    assert_eq!(told, ["comment pending 0", "vote pending 2", "status_change debunked 2", "verification debunked 2"]);
+    assert_eq!(
+        writes.changed_intents.iter().map(|i| (i.upvotes, i.status)).collect::<Vec<_>>(),
+        [(2, Status::Debunked)]
+    );
 }
 
 #[test]

@@ -249,3 +249,29 @@ async fn message<H: Handler>(session: &Session, handler: &H, message: Message) -
     session.set_busy(false);
     outcome
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Handler for Nothing {
+        async fn message(&self, _: Message) -> Result<(), CloseReason> {
+            Ok(())
+        }
+
+        fn closed(&self, _: CloseReason) {}
+    }
+
+    #[test]
+    fn an_idle_session_is_a_small_task() {
+        fn size<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
+            size_of::<F>()
+        }
+        // What a handler's future needs comes on top.
+        let size = size(drive::<Nothing>);
+        assert!(size <= 1280, "{size}");
+        assert!(size_of::<Session>() <= 256, "{}", size_of::<Session>());
+    }
+}

@@ -30,8 +30,8 @@ pub(super) struct Polling {
     /// A POST is under way.
     posting: bool,
     pub(super) upgrade: Upgrade,
-    /// The answer to the one poll that a closed session still takes.
-    farewell: Option<Bytes>,
+    /// The answers to the few polls that a closed session still takes.
+    farewell: VecDeque<Bytes>,
     /// Where POSTs go, and the WebSocket after the upgrade.
     inbox: mpsc::Sender<Inbound>,
 }
@@ -59,7 +59,7 @@ impl Polling {
             parked: None,
             posting: false,
             upgrade: Upgrade::None,
-            farewell: None,
+            farewell: VecDeque::new(),
             inbox,
         }
     }
@@ -148,30 +148,33 @@ impl Polling {
         if reason == CloseReason::SlowReader {
             self.queue.clear();
         }
-        let (last, lingers) = match reason.farewell() {
-            Farewell::Noop => (Frame::join([Frame::NOOP].iter()), true),
+        let one = |frame| Frame::join([frame].iter());
+        match reason.farewell() {
+            Farewell::Noop => self.farewell.push_back(one(Frame::NOOP)),
             Farewell::Queue => {
-                self.queue.push_back(Frame::CLOSE);
-                (self.take_queue(), true)
+                // In two answers: the stock client closes at once on a `1` and then forgets what came before it in
+                // the same body.
+                let queued = self.take();
+                self.farewell.extend(queued);
+                self.farewell.push_back(one(Frame::CLOSE));
             }
-            Farewell::Now => (Frame::join([Frame::CLOSE].iter()), false),
-        };
+            Farewell::Now => {}
+        }
+        let lingers = !self.farewell.is_empty();
         self.queue = VecDeque::new();
         self.queued = 0;
-        match self.parked.take() {
-            Some(parked) => {
-                let _ = parked.send(last);
-            }
-            None if lingers => self.farewell = Some(last),
-            None => {}
+        if let Some(parked) = self.parked.take() {
+            let answer = if lingers { self.farewell.pop_front() } else { Some(one(Frame::CLOSE)) };
+            // Where the poll is gone there is nobody to tell.
+            let _ = answer.map(|answer| parked.send(answer));
         }
     }
 
     pub(super) fn has_farewell(&self) -> bool {
-        self.farewell.is_some()
+        !self.farewell.is_empty()
     }
 
     pub(super) fn take_farewell(&mut self) -> Option<Bytes> {
-        self.farewell.take()
+        self.farewell.pop_front()
     }
 }

@@ -1,23 +1,24 @@
 //! The handle to one session: what may be done with it from any thread. All of it is immediate; what takes time is the
 //! driver's, which is woken for it.
 
+mod requests;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use gossip_proto::frame::{Opcode, encode_close, encode_frame};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, ORIGIN};
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::driver::Inbound;
-use super::link::{Link, Upgrade};
+use super::link::Link;
 use super::{CloseReason, Config, Frame};
 use crate::transport::{Flush, WsWriter};
+pub(super) use requests::Polled;
 
 /// A session's id: random, unguessable, 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,7 +29,7 @@ impl SessionId {
         SessionId(Uuid::new_v4())
     }
 
-    /// Reads what [`Display`](fmt::Display) wrote, and nothing else.
+    /// Reads 32 hexadecimal digits; none of the other ways to write a UUID.
     pub(super) fn parse(text: &str) -> Option<SessionId> {
         (text.len() == 32).then(|| Uuid::try_parse(text).ok().map(SessionId))?
     }
@@ -92,21 +93,6 @@ struct State {
 struct Heartbeat {
     due: Instant,
     awaiting: bool,
-}
-
-/// How a poll is met.
-#[derive(Debug)]
-pub(super) enum Polled {
-    Now(Bytes),
-    /// The answer comes later; `briefly` where it should not be waited for long.
-    Later {
-        answer: oneshot::Receiver<Bytes>,
-        briefly: bool,
-    },
-    /// The session is closed.
-    Unknown,
-    /// Not now, or not by polling.
-    Refused,
 }
 
 impl Session {
@@ -388,131 +374,6 @@ impl Session {
     /// Whether a closed polling session still has an answer for one more poll.
     pub(super) fn has_farewell(&self) -> bool {
         matches!(&self.lock().link, Link::Polling(polling) if polling.has_farewell())
-    }
-}
-
-/// For the HTTP requests of a polling client.
-impl Session {
-    pub(super) fn poll(&self) -> Polled {
-        // The driver's timer may be a little late; the protocol's deadline is not.
-        self.expire(Instant::now());
-        let mut state = self.lock();
-        let closed = state.closed.is_some();
-        let Link::Polling(polling) = &mut state.link else {
-            return if closed { Polled::Unknown } else { Polled::Refused };
-        };
-        if closed {
-            let Some(last) = polling.take_farewell() else {
-                return Polled::Unknown;
-            };
-            self.wake.notify_one();
-            return Polled::Now(last);
-        }
-        if polling.is_parked() {
-            self.close_locked(&mut state, CloseReason::Overlap, None);
-            return Polled::Refused;
-        }
-        if let Some(body) = polling.take() {
-            return Polled::Now(body);
-        }
-        Polled::Later { answer: polling.park(), briefly: matches!(polling.upgrade, Upgrade::Probed { .. }) }
-    }
-
-    fn expire(&self, now: Instant) {
-        let awaiting = self.lock().heartbeat.awaiting;
-        if awaiting {
-            self.tick(now);
-        }
-    }
-
-    /// The waiting poll gives up; `None` if it was answered meanwhile, or the session is elsewhere.
-    pub(super) fn unpark(&self) -> Option<Bytes> {
-        match &mut self.lock().link {
-            Link::Polling(polling) => polling.unpark(),
-            _ => None,
-        }
-    }
-
-    /// A POST begins.
-    ///
-    /// # Errors
-    /// Why it is refused.
-    pub(super) fn begin_post(&self) -> Result<mpsc::Sender<Inbound>, Polled> {
-        let mut state = self.lock();
-        if state.closed.is_some() {
-            return Err(Polled::Unknown);
-        }
-        match &mut state.link {
-            Link::Polling(polling) => match polling.begin_post() {
-                Some(inbox) => Ok(inbox),
-                None => {
-                    self.close_locked(&mut state, CloseReason::Overlap, None);
-                    Err(Polled::Refused)
-                }
-            },
-            Link::WebSocket(_) | Link::Gone => Err(Polled::Refused),
-        }
-    }
-
-    pub(super) fn end_post(&self) {
-        if let Link::Polling(polling) = &mut self.lock().link {
-            polling.end_post();
-        }
-    }
-}
-
-/// For the WebSocket of an upgrade.
-impl Session {
-    /// A WebSocket came for this polling session. What is returned resolves when it is no longer wanted; `None` if it is
-    /// not wanted at all.
-    pub(super) fn begin_upgrade(&self) -> Option<oneshot::Receiver<()>> {
-        let mut state = self.lock();
-        if state.closed.is_some() {
-            return None;
-        }
-        match &mut state.link {
-            Link::Polling(polling) if matches!(polling.upgrade, Upgrade::None) => {
-                let (alive, ended) = oneshot::channel();
-                polling.upgrade = Upgrade::Opened { _alive: alive };
-                Some(ended)
-            }
-            _ => None,
-        }
-    }
-
-    pub(super) fn probed(&self) {
-        if let Link::Polling(polling) = &mut self.lock().link {
-            polling.probed();
-        }
-    }
-
-    pub(super) fn abandon_upgrade(&self) {
-        if let Link::Polling(polling) = &mut self.lock().link {
-            polling.upgrade = Upgrade::None;
-        }
-    }
-
-    /// From here on the session is on the WebSocket. Says where its reader is to be handed to.
-    ///
-    /// # Errors
-    /// The writer back, where the session closed meanwhile.
-    pub(super) fn complete_upgrade(&self, mut writer: WsWriter) -> Result<mpsc::Sender<Inbound>, WsWriter> {
-        let mut state = self.lock();
-        if state.closed.is_some() {
-            return Err(writer);
-        }
-        match std::mem::replace(&mut state.link, Link::Gone) {
-            Link::Polling(polling) => {
-                let inbox = polling.into_websocket(&mut writer);
-                state.link = Link::WebSocket(writer);
-                self.flush_websocket(&mut state);
-                Ok(inbox)
-            }
-            other => {
-                state.link = other;
-                Err(writer)
-            }
-        }
     }
 }
 

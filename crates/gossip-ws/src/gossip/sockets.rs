@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gossip_hub::{Close, Connection, Event as HubEvent, Gateway, Outbox, ReplyTo, Wire};
 use gossip_proto::refusal::Refusal;
 use gossip_proto::reply::Reply;
-use gossip_proto::request::{Handshake, binary_member};
+use gossip_proto::request::{Handshake, refuse_binary};
 use gossip_proto::socketio::{encode_ack, encode_event};
 use hyper::Response;
 use hyper::header::HeaderMap;
@@ -86,7 +86,7 @@ impl Handler for GossipSocket {
     async fn event(&self, event: Event, ack: Option<u64>) {
         let data = event.args.raw().first().map(|raw| &**raw);
         if event.args.is_binary() {
-            let refusal = Refusal::invalid(binary_member(data), "must not be binary");
+            let refusal = refuse_binary(&event.name, data);
             return self.connection.refuse(&ReplyTo { event: Some(event.name), ack }, refusal);
         }
         self.connection.receive(&event.name, data, ack).await;

@@ -1,8 +1,18 @@
 //! Bytes without sense, in front of the upgrade and behind it.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
 use gossip_ws::engine::CloseReason;
+use gossip_ws::http::Body;
+use gossip_ws::listener::{self, Service};
+use hyper::body::Incoming;
+use hyper::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::support::{Got, Harness, config, masked, patiently};
 
@@ -78,31 +88,35 @@ async fn garbage_never_ends_the_server() {
     harness.is_empty().await;
 }
 
+/// Answers every request with this many bytes.
+struct Bulk(usize);
+
+impl Service for Bulk {
+    type Body = Body;
+
+    async fn call(&self, _: Request<Incoming>, _: SocketAddr) -> Response<Body> {
+        Response::new(Body::from(vec![0; self.0]))
+    }
+}
+
+/// A bare listener without patience; dropping what is returned stops it.
+async fn listen(bulk: usize) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let config = listener::Config {
+        header_timeout: Duration::from_millis(50),
+        write_timeout: Duration::from_millis(50),
+        ..listener::Config::default()
+    };
+    let (stop, stopped) = oneshot::channel();
+    let stopped = async { drop(stopped.await) };
+    let serving = tokio::spawn(listener::serve(listener, Arc::new(Bulk(bulk)), config, stopped));
+    (addr, stop, serving)
+}
+
 #[tokio::test]
 async fn a_request_that_never_ends_is_cut_off() {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    struct Nothing;
-
-    impl gossip_ws::listener::Service for Nothing {
-        type Body = gossip_ws::http::Body;
-
-        async fn call(
-            &self,
-            _: hyper::Request<hyper::body::Incoming>,
-            _: std::net::SocketAddr,
-        ) -> hyper::Response<Self::Body> {
-            gossip_ws::http::empty(hyper::StatusCode::OK)
-        }
-    }
-
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let config = gossip_ws::listener::Config { header_timeout: Duration::from_millis(50), ..Default::default() };
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving =
-        tokio::spawn(gossip_ws::listener::serve(listener, Arc::new(Nothing), config, async { drop(stopped.await) }));
+    let (addr, stop, serving) = listen(0).await;
     for head in ["", "GET / HTTP/1.1\r\nHost:"] {
         let mut stream = TcpStream::connect(addr).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
@@ -115,4 +129,19 @@ async fn a_request_that_never_ends_is_cut_off() {
     patiently(serving).await.unwrap();
     drop(idle);
     assert!(TcpStream::connect(addr).await.is_err());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_read_is_cut_off() {
+    let len = 50_000_000;
+    let (addr, stop, serving) = listen(len).await;
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    // The request is under way for as long as the answer is.
+    drop(stop);
+    patiently(serving).await.unwrap();
+    let mut rest = Vec::new();
+    // Reset or ended, it is not all there.
+    let _ = patiently(stream.read_to_end(&mut rest)).await;
+    assert!(rest.len() < len);
 }

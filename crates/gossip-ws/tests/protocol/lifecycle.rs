@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gossip_ws::engine::{CloseReason, Config};
 
-use crate::support::{Echo, Got, Harness, Ws, config};
+use crate::support::{Echo, Got, Harness, Ws, config, patiently};
 
 fn quick() -> Config {
     Config { ping_interval: Duration::from_millis(50), ping_timeout: Duration::from_millis(50), ..config() }
@@ -113,6 +113,7 @@ async fn many_that_vanish_leave_nothing() {
         let reason = harness.closed().await;
         assert!(matches!(reason, CloseReason::TransportClosed | CloseReason::TransportError));
     }
+    patiently(harness.server.settled()).await;
     harness.is_empty().await;
     assert!(harness.server.sessions().is_empty());
 }
