@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS "gossip_updates" (
   "id" text NOT NULL PRIMARY KEY,
   "intentId" text NOT NULL REFERENCES "gossip_intents" ("id") ON DELETE CASCADE,
   "userId" text NOT NULL,
-  "type" text NOT NULL CHECK ("type" IN ('vote', 'comment', 'status_change', 'verification', 'new_intent')),
+  "type" text NOT NULL CHECK ("type" IN ('vote', 'comment', 'status_change', 'verification')),
   "content" text,
   "metadata" text CHECK ("metadata" IS NULL OR json_valid("metadata")),
   "createdAt" text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))

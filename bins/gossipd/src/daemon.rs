@@ -18,11 +18,15 @@ use gossip_ws::listener;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Settings, TokenRole};
 use crate::{dev, token};
 
-/// Why the daemon does not start.
+/// What HTTP requests under way get at the end, even where nothing is left of `DRAIN_TIMEOUT`.
+const LAST_REQUESTS: Duration = Duration::from_millis(100);
+
+/// Why the daemon does not start, or ends.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A setting that cannot be used: exit code 2.
@@ -55,6 +59,12 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A fault of ours, after which nothing can be promised.
+    #[error("the server failed; the log says why")]
+    Failed,
+    /// Something was still under way at the end.
+    #[error("not everything could be finished within DRAIN_TIMEOUT")]
+    NotDrained,
     /// A token of our own.
     #[error("JWT_SECRET: a token cannot be made")]
     Token(#[source] gossip_hub::Error),
@@ -67,7 +77,11 @@ impl Error {
         match self {
             Error::Usage(_) | Error::Token(_) => 2,
             Error::Store { source: gossip_store::Error::Url(_), .. } => 2,
-            Error::Store { .. } | Error::Listen { .. } | Error::DevSecret { .. } => 1,
+            Error::Store { .. }
+            | Error::Listen { .. }
+            | Error::DevSecret { .. }
+            | Error::Failed
+            | Error::NotDrained => 1,
         }
     }
 }
@@ -173,22 +187,30 @@ impl Daemon {
         &self.gateway
     }
 
+    /// Resolves if the server fails as a whole; the process should then end.
+    pub async fn failed(&self) {
+        self.gateway.failed().await;
+    }
+
     /// Drains: no new connections, every accepted command is carried out and acked, clients are told and closed; then
-    /// the database is closed. At most `DRAIN_TIMEOUT`.
-    pub async fn stop(self) {
-        let drained = async {
-            self.gateway.drain(RETRY_AFTER_DRAIN).await;
-            self.service.drained().await;
-        };
-        if tokio::time::timeout(self.drain_timeout, drained).await.is_err() {
-            tracing::warn!("clients were still connected at the end of DRAIN_TIMEOUT");
+    /// the database is closed. At most `DRAIN_TIMEOUT`; returns whether all was done by then.
+    pub async fn stop(self) -> bool {
+        let deadline = Instant::now() + self.drain_timeout;
+        let drained = timeout_at(deadline, self.gateway.drain(RETRY_AFTER_DRAIN)).await.is_ok();
+        if !drained {
+            self.gateway.close_now().await;
         }
-        if self.stop.send(()).is_ok() && self.listening.await.is_err() {
-            tracing::error!("the listener failed");
+        self.service.close_all();
+        // The listener stays until then: polling clients fetch their last packets through it.
+        let settled = timeout_at(deadline, self.service.settled()).await.is_ok();
+        let ended = async { self.stop.send(()).is_ok() && self.listening.await.is_ok() };
+        let ended = timeout_at(deadline.max(Instant::now() + LAST_REQUESTS), ended).await.unwrap_or(false);
+        let closed =
+            self.store.close().await.inspect_err(|error| tracing::error!(%error, "the database did not close"));
+        if !(drained && settled && ended) {
+            tracing::warn!(drained, settled, ended, "not everything was done at the end of DRAIN_TIMEOUT");
         }
-        if let Err(error) = self.store.close().await {
-            tracing::error!(%error, "the database did not close");
-        }
+        drained && settled && ended && closed.is_ok()
     }
 }
 

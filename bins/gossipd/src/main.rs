@@ -70,12 +70,13 @@ async fn serve(cli: &Cli) -> Result<(), Error> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = daemon.failed() => return Err(Error::Failed),
     }
     tracing::info!("draining; a second signal ends at once");
-    tokio::select! {
-        () = daemon.stop() => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    let drained = tokio::select! {
+        drained = daemon.stop() => drained,
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+    };
+    if drained { Ok(()) } else { Err(Error::NotDrained) }
 }

@@ -44,15 +44,21 @@ impl Key {
     /// # Errors
     /// When it is none of these.
     pub fn public_pem(pem: &[u8]) -> Result<Key, Error> {
+        /// An uncompressed point of P-256 (SEC 1 §2.3.3); that of another curve has another length.
+        const P256_POINT: usize = 65;
         let of = |algorithm, verifying| Key { algorithm, verifying, signing: None };
-        DecodingKey::from_rsa_pem(pem)
-            .map(|key| of(Algorithm::RS256, key))
-            .or_else(|_| DecodingKey::from_ec_pem(pem).map(|key| of(Algorithm::ES256, key)))
-            .or_else(|_| DecodingKey::from_ed_pem(pem).map(|key| of(Algorithm::EdDSA, key)))
-            .map_err(|_| Error::Key {
-                kind: "public key",
-                reason: "it must be the PEM of an RSA, P-256 or Ed25519 public key".into(),
-            })
+        let is_p256 = |key: &DecodingKey| key.try_get_as_bytes().is_ok_and(|point| point.len() == P256_POINT);
+        let unusable = || Error::Key {
+            kind: "public key",
+            reason: "it must be the PEM of an RSA, P-256 or Ed25519 public key".into(),
+        };
+        if let Ok(key) = DecodingKey::from_rsa_pem(pem) {
+            Ok(of(Algorithm::RS256, key))
+        } else if let Ok(key) = DecodingKey::from_ec_pem(pem) {
+            if is_p256(&key) { Ok(of(Algorithm::ES256, key)) } else { Err(unusable()) }
+        } else {
+            DecodingKey::from_ed_pem(pem).map(|key| of(Algorithm::EdDSA, key)).map_err(|_| unusable())
+        }
     }
 
     /// Signs a token.

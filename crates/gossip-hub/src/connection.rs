@@ -64,14 +64,11 @@ impl Connection {
     /// Makes it the connection of `identity`, verified by [`Gateway::verify`](crate::Gateway::verify): at most once;
     /// later tokens come as `authenticate` events.
     pub fn authenticate(&self, identity: Identity) {
-        let announced = self.announcement(&identity);
-        if let Ok(()) = self.session.set(Session::new(Arc::clone(&self.link), identity)) {
+        let session = Session::new(Arc::clone(&self.link), identity);
+        let announced = session.announcement();
+        if let Ok(()) = self.session.set(session) {
             self.link.gateway.inbox(self.link.id()).push(announced);
         }
-    }
-
-    fn announcement(&self, identity: &Identity) -> Item {
-        Item::Authenticated { id: self.link.id(), user: identity.user, expires_at: identity.expires_at }
     }
 
     /// Takes one event of the client: `data` is its first argument, `ack` the id of its callback. Returns when the
@@ -108,8 +105,8 @@ impl Connection {
         match self.session.get() {
             None => self.authenticate(identity),
             Some(session) if session.identity().user == identity.user => {
-                self.link.send(self.announcement(&identity)).await;
                 session.refresh(identity);
+                self.link.send(session.announcement()).await;
             }
             Some(_) => return Err(Refusal::new(Code::Forbidden, "the connection belongs to another user")),
         }

@@ -16,7 +16,7 @@ use gossip_proto::socketio::RESERVED_EVENTS;
 use gossip_store::queue::{Batch, CommitQueue, Config as QueueConfig, Sink};
 use gossip_store::{LogEvent, Store};
 use serde::Serialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::auth::Verifier;
@@ -29,6 +29,13 @@ use crate::janitor;
 use crate::outbox::{Close, Outbox, ReplyTo};
 use crate::shard::{self, Answer, Audience, ConnectionId, Item, Limits, Peer, RoomEvent, Shard};
 use crate::stats::{ConnectionStats, Stats};
+
+/// A drain closes connections in so many batches, a pause apart, unless there are few.
+const DRAIN_BATCHES: usize = 20;
+/// See [`DRAIN_BATCHES`]: a batch has at least so many connections.
+const DRAIN_BATCH_MIN: usize = 100;
+/// See [`DRAIN_BATCHES`].
+const DRAIN_PAUSE: Duration = Duration::from_millis(100);
 
 /// The name under which the contract's events go out.
 pub(crate) const GOSSIP_UPDATE: &str = "gossip_update";
@@ -77,8 +84,13 @@ impl GatewayConfig {
 
 /// Whose a command is.
 pub(crate) enum Ticket {
-    Client { peer: Arc<Peer>, to: ReplyTo, arrived: Instant },
-    Janitor,
+    Client {
+        peer: Arc<Peer>,
+        to: ReplyTo,
+        arrived: Instant,
+    },
+    /// Is told whether the command was carried out.
+    Janitor(oneshot::Sender<bool>),
 }
 
 pub(crate) struct Inner {
@@ -93,6 +105,29 @@ pub(crate) struct Inner {
     inboxes: Arc<[Arc<Inbox<Item>>]>,
     next_id: AtomicU64,
     draining: AtomicBool,
+    failure: Arc<Failure>,
+}
+
+/// Whether a task that everything depends on has ended, which only a fault of ours brings about.
+#[derive(Default)]
+struct Failure {
+    happened: AtomicBool,
+    noticed: Notify,
+}
+
+/// Held by such a task.
+struct Vital(Arc<Failure>);
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        self.0.happened.store(true, Ordering::SeqCst);
+        self.0.noticed.notify_waiters();
+    }
+}
+
+async fn vital(task: impl Future<Output = ()>, held: Vital) {
+    task.await;
+    drop(held);
 }
 
 /// Commands that were accepted and not answered yet.
@@ -111,8 +146,14 @@ impl Inner {
         self.verifier.verify(token, user_id, self.env.now())
     }
 
+    /// Accepts a command, or gives the ticket back: while draining nothing new is accepted.
     pub(crate) async fn submit(&self, command: Command, ticket: Ticket) -> Result<(), Ticket> {
+        // Counted before it looks: a drain that has begun either sees it or is seen.
         self.under_way.count.fetch_add(1, Ordering::SeqCst);
+        if self.draining.load(Ordering::SeqCst) {
+            self.under_way.finish(1);
+            return Err(ticket);
+        }
         let submitted = self.queue.submit(command, ticket).await;
         if submitted.is_err() {
             self.under_way.finish(1);
@@ -172,7 +213,10 @@ impl Sink<Ticket> for Publisher {
                     let reply = result.map(Into::into);
                     answers[index(peer.id, self.inboxes.len())].push(Answer { peer, to, arrived, reply });
                 }
-                Ticket::Janitor => {}
+                Ticket::Janitor(done) => {
+                    // A janitor that no longer waits is ending.
+                    let _ = done.send(result.is_ok());
+                }
             }
         }
         for (inbox, answers) in self.inboxes.iter().zip(answers) {
@@ -207,18 +251,21 @@ impl Gateway {
         let directory = Arc::new(Directory::default());
         let stats = Arc::new(Stats::new(Instant::now()));
         let mut tasks = Vec::new();
+        let failure = Arc::new(Failure::default());
         let inboxes: Arc<[Arc<Inbox<Item>>]> = (0..config.shards.max(1))
             .map(|_| {
                 let inbox = Arc::new(Inbox::default());
                 let shard = Shard::new(config.shard_limits(), Arc::clone(&directory), Arc::clone(&stats));
                 let running = shard::run(shard, Arc::clone(&inbox), Arc::clone(&env));
-                tasks.push(tokio::spawn(running).abort_handle());
+                tasks.push(tokio::spawn(vital(running, Vital(Arc::clone(&failure)))).abort_handle());
                 inbox
             })
             .collect();
         let under_way = Arc::new(UnderWay::default());
         let publisher = Publisher { inboxes: Arc::clone(&inboxes), under_way: Arc::clone(&under_way) };
-        let (queue, _) = CommitQueue::start(Arc::clone(&store), Arc::clone(&env), config.queue, publisher);
+        let (queue, writing) = CommitQueue::start(Arc::clone(&store), Arc::clone(&env), config.queue, publisher);
+        let held = Vital(Arc::clone(&failure));
+        tokio::spawn(vital(async { drop(writing.await) }, held));
         let inner = Arc::new(Inner {
             config,
             store,
@@ -231,6 +278,7 @@ impl Gateway {
             inboxes,
             next_id: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            failure,
         });
         tasks.push(tokio::spawn(janitor::expire(Arc::clone(&inner))).abort_handle());
         tasks.push(tokio::spawn(janitor::prune(Arc::clone(&inner))).abort_handle());
@@ -301,22 +349,49 @@ impl Gateway {
         self.inner.draining.load(Ordering::Relaxed)
     }
 
-    /// Whether it can serve: the store answers in time and it is not draining.
+    /// Whether it can serve: the store answers in time, nothing has failed, and it is not draining.
     pub async fn is_ready(&self) -> bool {
         let ping = tokio::time::timeout(self.inner.config.store_timeout, self.inner.store.ping());
-        !self.is_draining() && matches!(ping.await, Ok(Ok(())))
+        let can_serve = !self.is_draining() && !self.inner.failure.happened.load(Ordering::SeqCst);
+        can_serve && matches!(ping.await, Ok(Ok(())))
     }
 
-    /// Ends in good order: every accepted command is carried out and acked, every client told and closed. Who calls
-    /// it takes no new connections any more and decides how long to wait.
+    /// Resolves if a task that everything depends on ends, which only a fault of ours brings about: the process should
+    /// then end, and start anew.
+    pub async fn failed(&self) {
+        let failure = &self.inner.failure;
+        loop {
+            let noticed = failure.noticed.notified();
+            if failure.happened.load(Ordering::SeqCst) {
+                return;
+            }
+            noticed.await;
+        }
+    }
+
+    /// Ends in good order: nothing new is accepted, every accepted command is carried out and acked, then every client
+    /// is told and closed, in batches, so that they do not all return at once. Who calls it takes no new connections
+    /// any more, decides how long to wait, and calls [`Gateway::close_now`] when that is over.
     pub async fn drain(&self, retry_after: Duration) {
-        self.inner.draining.store(true, Ordering::Relaxed);
+        self.inner.draining.store(true, Ordering::SeqCst);
         let retry_after_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
         let told = serde_json::json!({ "retryAfterMs": retry_after_ms });
         if let Err(error) = self.broadcast_to_all("server_draining", &told).await {
             tracing::error!(%error, "clients could not be told of the end");
         }
         self.inner.under_way.finished().await;
-        self.inner.send_all(|| Item::CloseAll(Close::Draining)).await;
+        let shards = self.inner.inboxes.len();
+        let active = usize::try_from(self.inner.stats.active()).unwrap_or(usize::MAX);
+        let each = active.div_ceil(DRAIN_BATCHES).max(DRAIN_BATCH_MIN).div_ceil(shards);
+        for _ in 1..active.div_ceil(each * shards) {
+            self.inner.send_all(|| Item::CloseSome(each, Close::Draining)).await;
+            tokio::time::sleep(DRAIN_PAUSE).await;
+        }
+        self.close_now().await;
+    }
+
+    /// Closes every connection, whatever is under way.
+    pub async fn close_now(&self) {
+        self.inner.send_all(|| Item::CloseSome(usize::MAX, Close::Draining)).await;
     }
 }

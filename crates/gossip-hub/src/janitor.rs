@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gossip_core::command::{Action, Actor, Command};
+use gossip_proto::id::IntentId;
 use gossip_store::queue::chain;
+use tokio::sync::oneshot;
 
 use crate::gateway::{Inner, Ticket};
 
@@ -28,12 +30,11 @@ pub(crate) async fn expire(gateway: Arc<Inner>) {
         match gateway.store.due(gateway.env.now(), EXPIRY_PAGE).await {
             Ok(due) => {
                 failing = false;
-                for intent in due {
-                    let command = Command { actor: Actor::SYSTEM, action: Action::Expire { intent }, request_id: None };
-                    // One that is still under way from the last round finds itself done: it expires once.
-                    if gateway.submit(command, Ticket::Janitor).await.is_err() {
-                        return;
-                    }
+                let is_full_page = due.len() as u64 == EXPIRY_PAGE;
+                let Some(expired) = expire_all(&gateway, due).await else { return };
+                // None expired means that the store fails, which a pause may mend.
+                if is_full_page && expired > 0 {
+                    ticks.reset_immediately();
                 }
             }
             // Said once, not four times a second.
@@ -44,6 +45,22 @@ pub(crate) async fn expire(gateway: Arc<Inner>) {
             Err(_) => {}
         }
     }
+}
+
+/// Expires these and waits for it; returns how many did, or nothing when the gateway is ending.
+async fn expire_all(gateway: &Inner, due: Vec<IntentId>) -> Option<usize> {
+    let mut under_way = Vec::with_capacity(due.len());
+    for intent in due {
+        let command = Command { actor: Actor::SYSTEM, action: Action::Expire { intent }, request_id: None };
+        let (done, is_done) = oneshot::channel();
+        gateway.submit(command, Ticket::Janitor(done)).await.ok()?;
+        under_way.push(is_done);
+    }
+    let mut expired = 0;
+    for is_done in under_way {
+        expired += usize::from(is_done.await == Ok(true));
+    }
+    Some(expired)
 }
 
 /// Prunes the log, for ever.

@@ -51,6 +51,17 @@ impl Session {
         self.credentials().identity.clone()
     }
 
+    /// What the shard must know of the token.
+    pub(crate) fn announcement(&self) -> Item {
+        let me = self.credentials();
+        Item::Authenticated {
+            id: self.link.id(),
+            user: me.identity.user,
+            reach: me.reach.clone(),
+            expires_at: me.identity.expires_at,
+        }
+    }
+
     pub(crate) fn refresh(&self, identity: Identity) {
         let credentials = Arc::new(Self::credentials_of(&self.link, identity));
         *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = credentials;
@@ -75,11 +86,18 @@ impl Session {
             Request::LeaveRoom { room_id } => {
                 return self.link.send(Item::Leave { id: self.link.id(), room: room_id, to }).await;
             }
-            Request::ListGossip { room_id, page, status } => self.list(&me, room_id, page, status).await,
+            Request::ListGossip { room_id, page, status } => {
+                self.link.peer.all_answered().await;
+                self.list(&me, room_id, page, status).await
+            }
             Request::GetGossip { intent_id } => {
+                self.link.peer.all_answered().await;
                 self.visible(&me, intent_id).await.map(|(intent, my_vote)| Reply::OneIntent { intent, my_vote })
             }
-            Request::ListUpdates { intent_id, page } => self.list_updates(&me, intent_id, page).await,
+            Request::ListUpdates { intent_id, page } => {
+                self.link.peer.all_answered().await;
+                self.list_updates(&me, intent_id, page).await
+            }
             command => match self.command(&me, command) {
                 Ok(command) => return self.submit(command, to, arrived).await,
                 Err(refusal) => Err(refusal),
@@ -119,9 +137,14 @@ impl Session {
     }
 
     async fn submit(&self, command: Command, to: ReplyTo, arrived: Instant) {
-        let ticket = Ticket::Client { peer: Arc::clone(&self.link.peer), to, arrived };
-        if let Err(Ticket::Client { to, arrived, .. }) = self.link.gateway.submit(command, ticket).await {
-            self.link.reply(&to, arrived, &Err(Refusal::unavailable()));
+        let peer = Arc::clone(&self.link.peer);
+        peer.begin_command();
+        if let Err(Ticket::Client { to, arrived, peer }) =
+            self.link.gateway.submit(command, Ticket::Client { peer, to, arrived }).await
+        {
+            peer.end_command();
+            let refusal = Refusal::new(Code::Unavailable, "the server is shutting down; nothing was written");
+            self.link.reply(&to, arrived, &Err(refusal));
         }
     }
 

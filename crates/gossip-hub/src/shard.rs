@@ -3,20 +3,24 @@
 //! into its inbox.
 //!
 //! A member that joins is first [`Loading`](Membership::Loading): events are kept for it while its snapshot is read,
-//! so that what the snapshot has is not sent again and what it lacks is not lost.
+//! so that what the snapshot lacks is not lost. The snapshot may also be ahead of the shard, which hears of a commit a
+//! little after the store: a [`Live`](Membership::Live) member knows from where on events are new to it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::{Duration, Instant};
 
+use gossip_core::access::{Access, Reach};
 use gossip_core::env::Env;
 use gossip_proto::id::{RoomId, Seq, UserId};
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
 use gossip_proto::timestamp::Timestamp;
 use indexmap::IndexMap;
-use tokio::sync::oneshot;
+use serde_json::json;
+use tokio::sync::{Notify, oneshot};
 
 use crate::directory::Directory;
 use crate::event::Event;
@@ -34,11 +38,35 @@ pub(crate) struct Peer {
     pub(crate) outbox: Box<dyn Outbox>,
     /// Something was queued since the last flush.
     dirty: AtomicBool,
+    /// Commands that were accepted and not answered yet.
+    under_way: AtomicUsize,
+    answered: Notify,
 }
 
 impl Peer {
     pub(crate) fn new(id: ConnectionId, outbox: Box<dyn Outbox>) -> Peer {
-        Peer { id, outbox, dirty: AtomicBool::new(false) }
+        Peer { id, outbox, dirty: AtomicBool::new(false), under_way: AtomicUsize::new(0), answered: Notify::new() }
+    }
+
+    pub(crate) fn begin_command(&self) {
+        self.under_way.fetch_add(1, AcqRel);
+    }
+
+    pub(crate) fn end_command(&self) {
+        if self.under_way.fetch_sub(1, AcqRel) == 1 {
+            self.answered.notify_waiters();
+        }
+    }
+
+    /// Waits until every command is answered, so that who reads sees what they wrote.
+    pub(crate) async fn all_answered(&self) {
+        loop {
+            let answered = self.answered.notified();
+            if self.under_way.load(Acquire) == 0 {
+                return;
+            }
+            answered.await;
+        }
     }
 }
 
@@ -86,23 +114,57 @@ pub(crate) enum Audience {
 
 /// What a shard is asked to do.
 pub(crate) enum Item {
-    Open { peer: Arc<Peer>, authenticate_by: Timestamp },
-    Authenticated { id: ConnectionId, user: UserId, expires_at: Timestamp },
-    Subscribe { id: ConnectionId, room: RoomId, to: ReplyTo, needs_snapshot: bool, done: oneshot::Sender<Subscribed> },
-    Joined { id: ConnectionId, room: RoomId, to: ReplyTo, snapshot: Result<Snapshot, Refusal> },
-    Leave { id: ConnectionId, room: RoomId, to: ReplyTo },
-    Committed { events: Arc<[RoomEvent]>, answers: Vec<Answer> },
-    Emit { audience: Audience, event: Arc<Event> },
-    CloseAll(Close),
+    Open {
+        peer: Arc<Peer>,
+        authenticate_by: Timestamp,
+    },
+    Authenticated {
+        id: ConnectionId,
+        user: UserId,
+        reach: Reach,
+        expires_at: Timestamp,
+    },
+    Subscribe {
+        id: ConnectionId,
+        room: RoomId,
+        to: ReplyTo,
+        needs_snapshot: bool,
+        done: oneshot::Sender<Subscribed>,
+    },
+    Joined {
+        id: ConnectionId,
+        room: RoomId,
+        to: ReplyTo,
+        snapshot: Result<Snapshot, Refusal>,
+    },
+    Leave {
+        id: ConnectionId,
+        room: RoomId,
+        to: ReplyTo,
+    },
+    Committed {
+        events: Arc<[RoomEvent]>,
+        answers: Vec<Answer>,
+    },
+    Emit {
+        audience: Audience,
+        event: Arc<Event>,
+    },
+    /// Ends at most so many connections that were not ended before.
+    CloseSome(usize, Close),
     Closed(ConnectionId),
 }
 
 enum Membership {
-    Live,
+    Live {
+        /// What the client was told the room was at: events up to it are not new to it.
+        after: Seq,
+    },
     Loading {
-        kept: Vec<RoomEvent>,
-        /// Joined for the first time: a failed snapshot undoes it.
-        is_new: bool,
+        /// Events with their seq, custom ones without, in their order.
+        kept: Vec<(Option<Seq>, Arc<Event>)>,
+        /// Where the client was live before it asked for a snapshot: a failed one puts it back there.
+        before: Option<Seq>,
     },
 }
 
@@ -123,9 +185,11 @@ struct Connection {
     user: Option<UserId>,
     rooms: HashSet<RoomId>,
     deadline: Timestamp,
+    /// Was told to go.
+    is_ending: bool,
 }
 
-/// Events kept for one joining member; a join that takes longer than that is refused as `unavailable`.
+/// Events kept for one joining member; with more it is refused as `unavailable` and out of the room.
 const MAX_KEPT: usize = 10_000;
 
 /// Bounds of one connection.
@@ -165,7 +229,7 @@ impl Shard {
     pub(crate) fn handle(&mut self, item: Item) {
         match item {
             Item::Open { peer, authenticate_by } => self.open(peer, authenticate_by),
-            Item::Authenticated { id, user, expires_at } => self.authenticated(id, user, expires_at),
+            Item::Authenticated { id, user, reach, expires_at } => self.authenticated(id, user, &reach, expires_at),
             Item::Subscribe { id, room, to, needs_snapshot, done } => {
                 // Who asked may be gone; then so is the connection, and this was for nothing.
                 let _ = done.send(self.subscribe(id, room, &to, needs_snapshot));
@@ -174,17 +238,19 @@ impl Shard {
             Item::Leave { id, room, to } => self.leave(id, room, &to),
             Item::Committed { events, answers } => self.committed(&events, answers),
             Item::Emit { audience, event } => self.emit(audience, &event),
-            Item::CloseAll(close) => self.close_all(close),
+            Item::CloseSome(count, close) => self.close_some(count, close),
             Item::Closed(id) => self.closed(id),
         }
     }
 
     fn open(&mut self, peer: Arc<Peer>, deadline: Timestamp) {
         self.deadlines.insert((deadline, peer.id));
-        self.connections.insert(peer.id, Connection { peer, user: None, rooms: HashSet::new(), deadline });
+        self.connections
+            .insert(peer.id, Connection { peer, user: None, rooms: HashSet::new(), deadline, is_ending: false });
     }
 
-    fn authenticated(&mut self, id: ConnectionId, user: UserId, expires_at: Timestamp) {
+    /// A token came, the first or another: rooms that it does not reach are closed to the connection.
+    fn authenticated(&mut self, id: ConnectionId, user: UserId, reach: &Reach, expires_at: Timestamp) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -194,6 +260,21 @@ impl Shard {
         if connection.user.replace(user).is_none() {
             self.users.entry(user).or_default().insert(id);
             self.directory.users.add(user);
+        }
+        let lost = |room: &&RoomId| reach.access(**room) == Access::NotClaimed;
+        let lost: Vec<RoomId> = connection.rooms.iter().filter(lost).copied().collect();
+        for room in lost {
+            self.close_room(id, room, Code::Forbidden);
+        }
+    }
+
+    /// Takes a member out of a room and tells it (contract §3, `room_closed`).
+    fn close_room(&mut self, id: ConnectionId, room: RoomId, code: Code) {
+        self.unsubscribe(id, room);
+        if let Some(connection) = self.connections.get(&id) {
+            let data = json!({ "roomId": room, "code": code });
+            connection.peer.outbox.event(&Arc::new(Event::new("room_closed", data.to_string())));
+            touch(&mut self.dirty, &connection.peer);
         }
     }
 
@@ -211,16 +292,22 @@ impl Shard {
             self.directory.rooms.add(room_id);
         }
         let room = self.rooms.entry(room_id).or_default();
+        let before = match room.members.get(&id).map(|member| &member.membership) {
+            Some(Membership::Live { after }) => Some(*after),
+            Some(Membership::Loading { before, .. }) => *before,
+            None => None,
+        };
         match room.at {
             Some(seq) if !needs_snapshot => {
-                room.members.insert(id, Member { peer: Arc::clone(&peer), membership: Membership::Live });
-                let reply = Reply::Joined { room_id, seq, recovered: None, intents: None };
+                let after = before.map_or(seq, |before| before.max(seq));
+                room.members.insert(id, Member { peer: Arc::clone(&peer), membership: Membership::Live { after } });
+                let reply = Reply::Joined { room_id, seq: after, recovered: None, intents: None };
                 peer.outbox.reply(to, &Ok(reply));
                 touch(&mut self.dirty, &peer);
                 Subscribed::Done
             }
             _ => {
-                let membership = Membership::Loading { kept: Vec::new(), is_new };
+                let membership = Membership::Loading { kept: Vec::new(), before };
                 room.members.insert(id, Member { peer, membership });
                 Subscribed::Loading
             }
@@ -228,43 +315,38 @@ impl Shard {
     }
 
     fn joined(&mut self, id: ConnectionId, room_id: RoomId, to: &ReplyTo, snapshot: Result<Snapshot, Refusal>) {
-        let Some(room) = self.rooms.get_mut(&room_id) else {
-            return;
-        };
-        let Some(member) = room.members.get_mut(&id) else {
-            return;
-        };
+        let Some(room) = self.rooms.get_mut(&room_id) else { return };
+        let Some(member) = room.members.get_mut(&id) else { return };
+        let Membership::Loading { kept, before } = &mut member.membership else { return };
+        let (kept, before) = (std::mem::take(kept), *before);
         let peer = Arc::clone(&member.peer);
-        let before = std::mem::replace(&mut member.membership, Membership::Live);
-        let (kept, is_new) = match before {
-            Membership::Loading { kept, is_new } => (kept, is_new),
-            Membership::Live => (Vec::new(), false),
-        };
-        let snapshot = match snapshot {
-            Ok(_) if kept.len() >= MAX_KEPT => Err(Refusal::unavailable()),
-            other => other,
-        };
         touch(&mut self.dirty, &peer);
-        match snapshot {
-            Ok(Snapshot { seq, reply, replay }) => {
-                room.at = Some(room.at.map_or(seq, |at| at.max(seq)));
+        let is_overfull = kept.len() >= MAX_KEPT;
+        let after = match snapshot {
+            Ok(Snapshot { seq, reply, replay }) if !is_overfull => {
                 peer.outbox.reply(to, &Ok(reply));
-                let after = kept.iter().filter(|kept| kept.seq > seq).map(|kept| &kept.event);
-                for event in replay.iter().chain(after) {
+                for event in &replay {
                     peer.outbox.event(event);
-                    self.delivered += 1;
+                }
+                self.delivered += replay.len() as u64;
+                // Not earlier than the shard: what passed before the subscription, the snapshot has.
+                room.at = Some(room.at.unwrap_or(seq));
+                seq
+            }
+            snapshot => {
+                peer.outbox.reply(to, &Err(snapshot.err().unwrap_or_else(Refusal::unavailable)));
+                match before {
+                    Some(before) if !is_overfull => before,
+                    Some(_) => return self.close_room(id, room_id, Code::Unavailable),
+                    None => return self.unsubscribe(id, room_id),
                 }
             }
-            Err(refusal) => {
-                peer.outbox.reply(to, &Err(refusal));
-                if is_new {
-                    self.unsubscribe(id, room_id);
-                } else {
-                    // It was a member before and goes on as one.
-                    for kept in kept {
-                        peer.outbox.event(&kept.event);
-                    }
-                }
+        };
+        member.membership = Membership::Live { after };
+        for (seq, event) in kept {
+            if seq.is_none_or(|seq| seq > after) {
+                peer.outbox.event(&event);
+                self.delivered += 1;
             }
         }
     }
@@ -302,51 +384,43 @@ impl Shard {
             };
             room.at = Some(committed.seq);
             for member in room.members.values_mut() {
-                match &mut member.membership {
-                    Membership::Live => {
-                        member.peer.outbox.event(&committed.event);
-                        touch(&mut self.dirty, &member.peer);
-                        self.delivered += 1;
-                    }
-                    Membership::Loading { kept, .. } if kept.len() < MAX_KEPT => kept.push(committed.clone()),
-                    Membership::Loading { .. } => {}
-                }
+                member.pass(Some(committed.seq), &committed.event, &mut self.dirty, &mut self.delivered);
             }
         }
         let now = Instant::now();
         for Answer { peer, to, arrived, reply } in answers {
             self.stats.answered(arrived, reply.is_err(), now);
             peer.outbox.reply(&to, &reply);
+            peer.end_command();
             touch(&mut self.dirty, &peer);
         }
     }
 
     fn emit(&mut self, audience: Audience, event: &Arc<Event>) {
-        let dirty = &mut self.dirty;
-        let delivered = &mut self.delivered;
-        let mut send = |peer: &Arc<Peer>| {
-            peer.outbox.event(event);
-            touch(dirty, peer);
+        let Shard { connections, rooms, users, dirty, delivered, .. } = self;
+        if let Audience::Room(room) = audience {
+            for member in rooms.get_mut(&room).into_iter().flat_map(|room| room.members.values_mut()) {
+                member.pass(None, event, dirty, delivered);
+            }
+            return;
+        }
+        let mut send = |connection: &Connection| {
+            connection.peer.outbox.event(event);
+            touch(dirty, &connection.peer);
             *delivered += 1;
         };
         match audience {
-            Audience::Room(room) => {
-                let members = self.rooms.get(&room).into_iter().flat_map(|room| room.members.values());
-                members.for_each(|member| send(&member.peer));
-            }
+            Audience::Room(_) => {}
             Audience::User(user) => {
-                for id in self.users.get(&user).into_iter().flatten() {
-                    if let Some(connection) = self.connections.get(id) {
-                        send(&connection.peer);
-                    }
-                }
+                users.get(&user).into_iter().flatten().filter_map(|id| connections.get(id)).for_each(send);
             }
-            Audience::All => self.connections.values().for_each(|connection| send(&connection.peer)),
+            Audience::All => connections.values().for_each(&mut send),
         }
     }
 
-    fn close_all(&mut self, close: Close) {
-        for connection in self.connections.values() {
+    fn close_some(&mut self, count: usize, close: Close) {
+        for connection in self.connections.values_mut().filter(|connection| !connection.is_ending).take(count) {
+            connection.is_ending = true;
             connection.peer.outbox.close(close);
         }
     }
@@ -397,6 +471,21 @@ impl Shard {
 
     fn take_delivered(&mut self) -> u64 {
         std::mem::take(&mut self.delivered)
+    }
+}
+
+impl Member {
+    /// Sends an event on, keeps it for later, or drops what the member has already.
+    fn pass(&mut self, seq: Option<Seq>, event: &Arc<Event>, dirty: &mut Vec<Arc<Peer>>, delivered: &mut u64) {
+        match &mut self.membership {
+            Membership::Live { after } if seq.is_none_or(|seq| seq > *after) => {
+                self.peer.outbox.event(event);
+                touch(dirty, &self.peer);
+                *delivered += 1;
+            }
+            Membership::Loading { kept, .. } if kept.len() < MAX_KEPT => kept.push((seq, Arc::clone(event))),
+            Membership::Live { .. } | Membership::Loading { .. } => {}
+        }
     }
 }
 

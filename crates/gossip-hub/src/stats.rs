@@ -62,7 +62,8 @@ struct Window {
 impl Window {
     fn new(began: Instant) -> Self {
         // Two digits, which is 1 %; the histogram grows with what it sees.
-        let latency = Histogram::new(2).unwrap_or_else(|_| unreachable!("two significant digits are allowed"));
+        let mut latency = Histogram::new(2).unwrap_or_else(|_| unreachable!("two significant digits are allowed"));
+        latency.auto(true);
         Window { began, latency, answered: 0, refused: 0, delivered: 0 }
     }
 }
@@ -115,8 +116,8 @@ impl Stats {
         let micros = u64::try_from(now.saturating_duration_since(arrived).as_micros()).unwrap_or(MAX_MICROS);
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let window = windows.at(now);
-        window.latency.auto(true);
-        window.latency.saturating_record(micros.min(MAX_MICROS));
+        // It resizes itself, so recording cannot fail.
+        let _ = window.latency.record(micros.min(MAX_MICROS));
         window.answered += 1;
         window.refused += u64::from(refused);
     }
@@ -134,7 +135,6 @@ impl Stats {
         let mut delivered = windows.current.delivered;
         let mut began = windows.current.began;
         if let Some(previous) = &windows.previous {
-            latency.auto(true);
             // Both resize themselves, so adding cannot fail.
             let _ = latency.add(&previous.latency);
             answered += previous.answered;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,10 +48,13 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Reads RFC 3339, any offset; `None` for what is not.
+    /// Reads RFC 3339, any offset, and what SQLite's own functions write (`2024-01-01 00:00:00`, UTC); `None` for
+    /// what is neither.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let instant = OffsetDateTime::parse(text, &Rfc3339).ok()?.to_offset(UtcOffset::UTC);
+        let instant = OffsetDateTime::parse(text, &Rfc3339)
+            .or_else(|_| OffsetDateTime::parse(&format!("{}Z", text.replacen(' ', "T", 1)), &Rfc3339))
+            .ok()?;
         i64::try_from(instant.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self::from_millis)
     }
 }
@@ -104,6 +107,10 @@ mod tests {
             assert_eq!(Timestamp::parse(&t.to_string()), Some(t));
         }
         assert_eq!(Timestamp::parse("2024-01-01T02:00:00+02:00"), Some(Timestamp::from_millis(1_704_067_200_000)));
-        assert_eq!(Timestamp::parse("yesterday"), None);
+        assert_eq!(Timestamp::parse("2024-01-01 00:00:00"), Some(Timestamp::from_millis(1_704_067_200_000)));
+        assert_eq!(Timestamp::parse("9999-12-31T23:59:59-05:00"), Some(Timestamp::MAX));
+        for bad in ["", "yesterday", "2024-01-01", "2024-01-01 00:00:00+"] {
+            assert_eq!(Timestamp::parse(bad), None, "{bad}");
+        }
     }
 }

@@ -91,18 +91,40 @@ impl Writes {
 pub fn decide(batch: &[Command], facts: Facts, env: &dyn Env) -> Result<(Committed, Writes), Error> {
     let mut run = Run::new(facts, env);
     let answers: Vec<_> = batch.iter().map(|command| run.command(command)).collect();
-    let results = answers.into_iter().map(|answer| answer.and_then(|answer| run.outcome(answer))).collect();
-    let log =
-        run.events.iter().enumerate().map(|(at, event)| run.log_event(at, event)).collect::<Result<Vec<_>, _>>()?;
+    let intents: Vec<Arc<Intent>> = run.events.iter().enumerate().map(|(at, event)| run.counted(at, event)).collect();
+    let log: Vec<LogEvent> = run
+        .events
+        .iter()
+        .zip(&intents)
+        .map(|(event, intent)| run.log_event(event, intent))
+        .collect::<Result<_, _>>()?;
+    let outcome = |answer| run.outcome(answer, &intents);
+    let results = answers.into_iter().map(|answer| answer.map(outcome)).collect();
+    let requests = run
+        .requests
+        .iter()
+        .map(|((user, id), (fingerprint, answer))| RequestRow {
+            user: *user,
+            id: id.clone(),
+            fingerprint: *fingerprint,
+            result: outcome(answer.clone()),
+        })
+        .collect();
     let committed = Committed { results, events: log.clone() };
-    Ok((committed, run.into_writes(log)))
+    Ok((committed, run.into_writes(log, requests)))
 }
 
 /// What a command is answered with, once the batch is decided.
+#[derive(Debug, Clone)]
 enum Answer {
-    Now(Outcome),
-    /// The intent as the batch leaves it.
-    Vote(IntentId),
+    /// The first result of a repeated command.
+    Again(Outcome),
+    /// It caused this event of the batch: the intent as it is there.
+    Event(usize),
+    /// A comment, and its event.
+    Comment(Arc<Update>, usize),
+    /// It changed nothing: the intent as it was then.
+    Unchanged(Arc<Intent>),
 }
 
 /// An event that is not JSON yet: votes that come later in the batch still change its counts.
@@ -126,7 +148,7 @@ struct Run<'a> {
     events: Vec<Pending>,
     updates: Vec<Arc<Update>>,
     touched_rooms: HashSet<RoomId>,
-    requests: Vec<RequestRow>,
+    requests: HashMap<(UserId, RequestId), (Fingerprint, Answer)>,
 }
 
 impl<'a> Run<'a> {
@@ -142,7 +164,7 @@ impl<'a> Run<'a> {
             events: Vec::new(),
             updates: Vec::new(),
             touched_rooms: HashSet::new(),
-            requests: Vec::new(),
+            requests: HashMap::new(),
         }
     }
 
@@ -150,18 +172,15 @@ impl<'a> Run<'a> {
         let Some(request_id) = &command.request_id else { return self.action(&command.actor, &command.action) };
         let key = (command.actor.user, request_id.clone());
         let fingerprint = command.fingerprint();
-        if let Some((first, result)) = self.facts.requests.get(&key) {
-            if *first != fingerprint {
+        let before = self.facts.requests.get(&key).map(|(first, result)| (*first, Answer::Again(result.clone())));
+        if let Some((first, answer)) = before.or_else(|| self.requests.get(&key).cloned()) {
+            if first != fingerprint {
                 return Err(Refusal::new(Code::Conflict, "the requestId was used for another command"));
             }
-            return Ok(Answer::Now(result.clone()));
+            return Ok(answer);
         }
         let answer = self.action(&command.actor, &command.action)?;
-        if let Answer::Now(result) = &answer {
-            let (user, id) = key.clone();
-            self.requests.push(RequestRow { user, id, fingerprint, result: result.clone() });
-            self.facts.requests.insert(key, (fingerprint, result.clone()));
-        }
+        self.requests.insert(key, (fingerprint, answer.clone()));
         Ok(answer)
     }
 
@@ -223,10 +242,10 @@ impl<'a> Run<'a> {
             created_at: self.now,
             updated_at: self.now,
         });
-        let seq = self.event(GossipUpdateType::NewIntent, &intent, None);
+        let event = self.event(GossipUpdateType::NewIntent, &intent, None);
         self.new_intents.push(intent.id);
-        self.facts.intents.insert(intent.id, Arc::clone(&intent));
-        Answer::Now(Outcome::Intent { intent, seq })
+        self.facts.intents.insert(intent.id, intent);
+        Answer::Event(event)
     }
 
     fn vote(&mut self, user: UserId, id: IntentId, action: VoteAction) -> Result<Answer, Refusal> {
@@ -245,17 +264,21 @@ impl<'a> Run<'a> {
             if !self.voted.contains_key(&id)
                 && let Some(intent) = self.facts.intents.get(&id).cloned()
             {
-                self.voted.insert(id, self.events.len());
-                self.event(GossipUpdateType::Vote, &intent, None);
+                let event = self.event(GossipUpdateType::Vote, &intent, None);
+                self.voted.insert(id, event);
             }
         }
-        Ok(Answer::Vote(id))
+        match (self.voted.get(&id), self.facts.intents.get(&id)) {
+            (Some(event), _) => Ok(Answer::Event(*event)),
+            (None, Some(intent)) => Ok(Answer::Unchanged(Arc::clone(intent))),
+            (None, None) => Err(Refusal::intent_not_found()),
+        }
     }
 
     fn comment(&mut self, user: UserId, intent: &Arc<Intent>, content: &Text) -> Answer {
         let update = self.update(intent.id, user, UpdateType::Comment, Some(content.as_str().to_owned()), None);
-        let seq = self.event(GossipUpdateType::Comment, intent, Some(&update));
-        Answer::Now(Outcome::Update { update, seq })
+        let event = self.event(GossipUpdateType::Comment, intent, Some(&update));
+        Answer::Comment(update, event)
     }
 
     fn status(
@@ -265,10 +288,7 @@ impl<'a> Run<'a> {
         change: Option<StatusChange>,
         reason: Option<&Text>,
     ) -> Answer {
-        let Some(change) = change else {
-            let seq = self.seq(intent.room_id);
-            return Answer::Now(Outcome::Intent { intent, seq });
-        };
+        let Some(change) = change else { return Answer::Unchanged(intent) };
         let mut after = (*intent).clone();
         change.apply(&mut after, self.now);
         let intent = Arc::new(after);
@@ -277,23 +297,24 @@ impl<'a> Run<'a> {
         let reason = reason.map(|reason| reason.as_str().to_owned());
         let metadata = json!({ "oldStatus": change.old, "newStatus": change.new });
         let update = self.update(intent.id, user, UpdateType::StatusChange, reason.clone(), Some(metadata));
-        let mut seq = self.event(GossipUpdateType::StatusChange, &intent, Some(&update));
+        let mut event = self.event(GossipUpdateType::StatusChange, &intent, Some(&update));
         if change.is_verdict() {
             let metadata = json!({ "verdict": change.new });
             let update = self.update(intent.id, user, UpdateType::Verification, reason, Some(metadata));
-            seq = self.event(GossipUpdateType::Verification, &intent, Some(&update));
+            event = self.event(GossipUpdateType::Verification, &intent, Some(&update));
         }
-        Answer::Now(Outcome::Intent { intent, seq })
+        Answer::Event(event)
     }
 
-    fn outcome(&self, answer: Answer) -> Result<Outcome, Refusal> {
+    /// `intents` are those of the events, counted.
+    fn outcome(&self, answer: Answer, intents: &[Arc<Intent>]) -> Outcome {
         match answer {
-            Answer::Now(outcome) => Ok(outcome),
-            Answer::Vote(id) => {
-                let intent = Arc::clone(self.facts.intents.get(&id).ok_or_else(Refusal::intent_not_found)?);
-                let event = self.voted.get(&id).and_then(|at| self.events.get(*at));
-                let seq = event.map_or_else(|| self.seq(intent.room_id), |event| event.seq);
-                Ok(Outcome::Intent { intent, seq })
+            Answer::Again(outcome) => outcome,
+            Answer::Event(at) => Outcome::Intent { intent: Arc::clone(&intents[at]), seq: self.events[at].seq },
+            Answer::Comment(update, at) => Outcome::Update { update, seq: self.events[at].seq },
+            Answer::Unchanged(intent) => {
+                let seq = self.seq(intent.room_id);
+                Outcome::Intent { intent, seq }
             }
         }
     }
@@ -317,32 +338,36 @@ impl<'a> Run<'a> {
         update
     }
 
-    /// Gives the room its next event.
-    fn event(&mut self, kind: GossipUpdateType, intent: &Arc<Intent>, update: Option<&Arc<Update>>) -> Seq {
+    /// Gives the room its next event; returns its place in the batch.
+    fn event(&mut self, kind: GossipUpdateType, intent: &Arc<Intent>, update: Option<&Arc<Update>>) -> usize {
         let seq = self.seq(intent.room_id).next();
         let position = Position(self.facts.position.0 + 1);
         self.facts.rooms.insert(intent.room_id, seq);
         self.touched_rooms.insert(intent.room_id);
         self.facts.position = position;
         self.events.push(Pending { kind, intent: Arc::clone(intent), update: update.cloned(), seq, position });
-        seq
+        self.events.len() - 1
     }
 
-    /// The event as it stands in the log, `at` being its place in the batch.
-    fn log_event(&self, at: usize, event: &Pending) -> Result<LogEvent, Error> {
-        let Pending { kind, intent, update, seq, position } = event;
-        let mut counted = Arc::clone(intent);
+    /// The intent of the event at this place of the batch, with the counts as they are told from there on.
+    fn counted(&self, at: usize, event: &Pending) -> Arc<Intent> {
+        let mut intent = Arc::clone(&event.intent);
         if self.voted.get(&intent.id).is_some_and(|first| at >= *first)
             && let Some(last) = self.facts.intents.get(&intent.id)
             && (last.upvotes, last.downvotes) != (intent.upvotes, intent.downvotes)
         {
-            let counted = Arc::make_mut(&mut counted);
-            (counted.upvotes, counted.downvotes) = (last.upvotes, last.downvotes);
+            let intent = Arc::make_mut(&mut intent);
+            (intent.upvotes, intent.downvotes) = (last.upvotes, last.downvotes);
         }
+        intent
+    }
+
+    fn log_event(&self, event: &Pending, intent: &Intent) -> Result<LogEvent, Error> {
+        let Pending { kind, update, seq, position, .. } = event;
         let room = intent.room_id;
         let data = GossipUpdate {
             kind: *kind,
-            intent: &counted,
+            intent,
             update: update.as_deref(),
             timestamp: self.now,
             room_id: room,
@@ -351,7 +376,7 @@ impl<'a> Run<'a> {
         Ok(LogEvent { position: *position, room, seq: *seq, payload: serde_json::to_string(&data)?.into() })
     }
 
-    fn into_writes(self, log: Vec<LogEvent>) -> Writes {
+    fn into_writes(self, log: Vec<LogEvent>, requests: Vec<RequestRow>) -> Writes {
         let Run { facts, changed_intents, changed_votes, touched_rooms, .. } = self;
         let find = |id: &IntentId| facts.intents.get(id).cloned();
         let changed = |id: &&IntentId| !self.new_intents.contains(id);
@@ -366,7 +391,7 @@ impl<'a> Run<'a> {
                 .map(|room| (room, facts.rooms.get(&room).copied().unwrap_or_default()))
                 .collect(),
             log,
-            requests: self.requests,
+            requests,
             position: facts.position,
         }
     }

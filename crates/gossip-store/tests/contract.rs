@@ -10,7 +10,7 @@ use gossip_proto::id::{IntentId, RoomId, Seq, UserId};
 use gossip_proto::model::{Status, UpdateType, Vote, VoteAction};
 use gossip_proto::refusal::Code;
 use gossip_proto::timestamp::Timestamp;
-use gossip_store::{Cursor, JoinQuery, Missed, Store};
+use gossip_store::{Cursor, JoinQuery, Missed};
 use support::{Fixture, TestEnv, seq_of};
 use uuid::Uuid;
 

@@ -112,6 +112,12 @@ fn what_came_before_the_first_vote_has_the_counts_of_then_and_the_status_of_then
             format!("{} {} {}", data["type"], data["intent"]["status"], data["intent"]["upvotes"]).replace('"', "")
         })
         .collect();
+    let acked = |at: usize| match &committed.results[at] {
+        Ok(Outcome::Intent { intent, seq }) => (intent.status, intent.upvotes, seq.0),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([acked(2), acked(4)], [(Status::Pending, 2, 9), (Status::Pending, 2, 9)]);
+    assert_eq!(acked(3), (Status::Debunked, 2, 11));
     assert_eq!(told, ["comment pending 0", "vote pending 2", "status_change debunked 2", "verification debunked 2"]);
     assert_eq!(
         writes.changed_intents.iter().map(|i| (i.upvotes, i.status)).collect::<Vec<_>>(),

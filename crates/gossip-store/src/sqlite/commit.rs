@@ -15,7 +15,7 @@ use serde_json::json;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
-use super::rows::{IntentRow, fingerprint, intent_id, seq};
+use super::rows::{IntentRow, fingerprint, intent_id, readable, seq};
 use crate::batch::{Facts, Writes, decide};
 use crate::{Committed, Error, Position};
 
@@ -40,10 +40,8 @@ async fn load(tx: &mut SqliteConnection, batch: &[Command]) -> Result<Facts, Err
             .fetch_all(&mut *tx)
             .await
             .map_err(Error::while_("loading intents"))?;
-    for row in rows {
-        let intent = Intent::try_from(row)?;
-        facts.intents.insert(intent.id, Arc::new(intent));
-    }
+    let intents: Vec<Intent> = readable(rows);
+    facts.intents.extend(intents.into_iter().map(|intent| (intent.id, Arc::new(intent))));
 
     let voters: Vec<(IntentId, UserId)> = batch
         .iter()

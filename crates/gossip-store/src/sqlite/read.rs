@@ -5,7 +5,7 @@ use gossip_proto::model::{Intent, Status, Update, Vote};
 use gossip_proto::timestamp::Timestamp;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-use super::rows::{IntentRow, LogRow, UpdateRow, intent_id, seq};
+use super::rows::{IntentRow, LogRow, UpdateRow, intent_id, readable, seq};
 use crate::{Cursor, Error, JoinQuery, LogEvent, MAX_REPLAY_BYTES, MAX_REPLAY_EVENTS, Missed, Paged, RoomSnapshot};
 
 pub(super) async fn room(pool: &SqlitePool, room: RoomId, query: JoinQuery) -> Result<RoomSnapshot, Error> {
@@ -36,6 +36,19 @@ async fn missed(tx: &mut SqliteConnection, room: RoomId, since: Seq, at: Seq) ->
     };
     // `since` is at most `at`, which came from this column's type.
     let since = i64::try_from(since.0).unwrap_or(i64::MAX);
+    // Asked first, so that what is too much is not loaded to be thrown away.
+    let (found, bytes): (i64, i64) = sqlx::query_as(
+        r#"SELECT count(*), coalesce(sum(octet_length("payload")), 0) FROM "gossip_log"
+           WHERE "roomId" = ?1 AND "seq" > ?2"#,
+    )
+    .bind(room.to_string())
+    .bind(since)
+    .fetch_one(&mut *tx)
+    .await
+    .map_err(Error::while_("measuring the log"))?;
+    if usize::try_from(found) != Ok(count) || usize::try_from(bytes).unwrap_or(usize::MAX) > MAX_REPLAY_BYTES {
+        return Ok(Missed::Unrecoverable);
+    }
     let rows: Vec<LogRow> = sqlx::query_as(
         r#"SELECT "position", "seq", "payload" FROM "gossip_log" WHERE "roomId" = ?1 AND "seq" > ?2 ORDER BY "seq""#,
     )
@@ -44,10 +57,6 @@ async fn missed(tx: &mut SqliteConnection, room: RoomId, since: Seq, at: Seq) ->
     .fetch_all(tx)
     .await
     .map_err(Error::while_("reading the log"))?;
-    let bytes: usize = rows.iter().map(|row| row.payload.len()).sum();
-    if rows.len() != count || bytes > MAX_REPLAY_BYTES {
-        return Ok(Missed::Unrecoverable);
-    }
     let events: Vec<LogEvent> = rows.into_iter().map(|row| row.event(room)).collect();
     Ok(Missed::All(events))
 }
@@ -113,7 +122,7 @@ async fn page_of_intents(
         query = query.bind(status.as_str());
     }
     let rows: Vec<IntentRow> = query.fetch_all(connection).await.map_err(Error::while_("listing intents"))?;
-    rows.into_iter().map(Intent::try_from).collect()
+    Ok(readable(rows))
 }
 
 pub(super) async fn updates(
@@ -139,7 +148,7 @@ pub(super) async fn updates(
         .fetch_all(pool)
         .await
         .map_err(Error::while_("listing updates"))?;
-    let items = rows.into_iter().map(Update::try_from).collect::<Result<Vec<_>, _>>()?;
+    let items = readable(rows);
     Ok(paged(items, limit, |update| Cursor { created_at: update.created_at, id: update.id.0 }))
 }
 

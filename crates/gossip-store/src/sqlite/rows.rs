@@ -81,12 +81,19 @@ impl TryFrom<UpdateRow> for Update {
     }
 }
 
+/// What of `rows` makes sense. One that was written by someone else and does not is logged and left out: it must not
+/// take the rest of a page or a batch with it.
+pub(super) fn readable<R, T: TryFrom<R, Error = Error>>(rows: Vec<R>) -> Vec<T> {
+    let read = |row| T::try_from(row).inspect_err(|error| tracing::warn!(%error, "a row was left out")).ok();
+    rows.into_iter().filter_map(read).collect()
+}
+
 /// A row of `gossip_log`, of a room that is known.
 #[derive(sqlx::FromRow)]
 pub(super) struct LogRow {
     position: i64,
     seq: i64,
-    pub(super) payload: String,
+    payload: String,
 }
 
 impl LogRow {

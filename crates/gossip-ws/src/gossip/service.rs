@@ -15,7 +15,7 @@ use super::dev::{Dev, DevTokens};
 use super::plain::{GossipPlain, bearer};
 use super::sockets::GossipSockets;
 use super::json;
-use crate::engine::{self, Server};
+use crate::engine::{self, CloseReason, Server};
 use crate::http::{self, Body, Cors};
 use crate::listener::Service;
 use crate::socket::{Limits, Sockets};
@@ -96,13 +96,20 @@ impl GossipService {
         }
     }
 
-    /// Resolves when no client is connected.
-    pub async fn drained(&self) {
-        self.sockets.drained().await;
-        self.plain.drained().await;
+    /// Ends whoever is still connected, also those whom the gateway does not know: clients that have not named a
+    /// namespace yet.
+    pub fn close_all(&self) {
+        self.sockets.close_all(CloseReason::Shutdown);
+        self.plain.close_all(CloseReason::Shutdown);
     }
 
-    async fn own(&self, req: &Request<Incoming>) -> Response<Body> {
+    /// Resolves when every client is gone with all that was sent to it.
+    pub async fn settled(&self) {
+        self.sockets.settled().await;
+        self.plain.settled().await;
+    }
+
+    async fn own(&self, req: &Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let path = req.uri().path();
         match path {
             "/healthz" | "/readyz" | "/v1/stats" => {}
@@ -118,7 +125,7 @@ impl GossipService {
             ("/healthz", _) => http::content(StatusCode::OK, "text/plain", "ok\n"),
             ("/readyz", _) if self.gateway.is_ready().await => http::content(StatusCode::OK, "text/plain", "ready\n"),
             ("/readyz", _) => http::content(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ready\n"),
-            (_, Some(dev)) if path == "/dev/token" => dev.token(req.headers(), req.uri().query()),
+            (_, Some(dev)) if path == "/dev/token" => dev.token(peer, req.headers(), req.uri().query()),
             _ => match self.authorise(req.headers()) {
                 Ok(()) => http::json(StatusCode::OK, json(&self.gateway.connection_stats())),
                 Err(refused) => refusal(&refused),
@@ -148,12 +155,12 @@ impl Service for GossipService {
             return self.plain.handle_plain(req, peer).await;
         }
         if path == "/dev/token" {
-            return self.own(&req).await;
+            return self.own(&req, peer).await;
         }
         if req.method() == Method::OPTIONS {
             return self.cors.preflight(req.headers(), "GET");
         }
-        let mut response = self.own(&req).await;
+        let mut response = self.own(&req, peer).await;
         self.cors.apply(req.headers().get(ORIGIN), response.headers_mut());
         response
     }

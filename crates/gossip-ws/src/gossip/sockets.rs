@@ -48,6 +48,10 @@ impl App for GossipSockets {
             request.refuse(r#"{"message":"Invalid namespace"}"#);
             return None;
         }
+        if self.gateway.is_draining() {
+            request.session.close(CloseReason::Shutdown);
+            return None;
+        }
         let identity = Handshake::parse(request.auth.as_deref()).and_then(|handshake| {
             let verify = |token| self.gateway.verify(&token, handshake.user_id);
             handshake.token.map(verify).transpose()
