@@ -190,7 +190,7 @@ impl Verifier {
             }
         }
         if user_id.is_some_and(|claimed| claimed != user) {
-            return Err(Refusal { field: Some("userId"), ..invalid("userId is not the token's sub") });
+            return Err(invalid("userId is not the token's sub"));
         }
         let role = match claims.role.as_deref() {
             None | Some("user") => Role::User,

@@ -384,14 +384,24 @@ impl Gateway {
         let active = usize::try_from(self.inner.stats.active()).unwrap_or(usize::MAX);
         let each = active.div_ceil(DRAIN_BATCHES).max(DRAIN_BATCH_MIN).div_ceil(shards);
         for _ in 1..active.div_ceil(each * shards) {
-            self.inner.send_all(|| Item::CloseSome(each, Close::Draining)).await;
+            self.close_some(each).await;
             tokio::time::sleep(DRAIN_PAUSE).await;
         }
         self.close_now().await;
     }
 
-    /// Closes every connection, whatever is under way.
+    /// Closes every connection, whatever is under way; what was answered before is sent first.
     pub async fn close_now(&self) {
-        self.inner.send_all(|| Item::CloseSome(usize::MAX, Close::Draining)).await;
+        self.close_some(usize::MAX).await;
+    }
+
+    /// Closes so many connections of each shard.
+    async fn close_some(&self, count: usize) {
+        for inbox in &*self.inner.inboxes {
+            let (done, closed) = oneshot::channel();
+            inbox.send(Item::CloseSome { count, close: Close::Draining, done }).await;
+            // A shard that is gone has no connections.
+            let _ = closed.await;
+        }
     }
 }

@@ -150,8 +150,12 @@ pub(crate) enum Item {
         audience: Audience,
         event: Arc<Event>,
     },
-    /// Ends at most so many connections that were not ended before.
-    CloseSome(usize, Close),
+    /// Ends at most so many connections that were not ended before, and says when that is done.
+    CloseSome {
+        count: usize,
+        close: Close,
+        done: oneshot::Sender<()>,
+    },
     Closed(ConnectionId),
 }
 
@@ -238,7 +242,11 @@ impl Shard {
             Item::Leave { id, room, to } => self.leave(id, room, &to),
             Item::Committed { events, answers } => self.committed(&events, answers),
             Item::Emit { audience, event } => self.emit(audience, &event),
-            Item::CloseSome(count, close) => self.close_some(count, close),
+            Item::CloseSome { count, close, done } => {
+                self.close_some(count, close);
+                // Who asked may have run out of time.
+                let _ = done.send(());
+            }
             Item::Closed(id) => self.closed(id),
         }
     }

@@ -272,8 +272,13 @@ fn closing_goes_in_parts_and_ends_each_once() {
     let mut bench = Bench::new(10);
     let clients = [bench.open(1), bench.open(2), bench.open(3)];
     let ended = || clients.iter().map(|client| client.take().len()).sum::<usize>();
-    bench.shard.handle(Item::CloseSome(2, Close::Draining));
+    let mut close = |count| {
+        let (done, mut is_done) = oneshot::channel();
+        bench.shard.handle(Item::CloseSome { count, close: Close::Draining, done });
+        assert_eq!(is_done.try_recv(), Ok(()));
+    };
+    close(2);
     assert_eq!(ended(), 2);
-    bench.shard.handle(Item::CloseSome(usize::MAX, Close::Draining));
+    close(usize::MAX);
     assert_eq!(ended(), 1);
 }
