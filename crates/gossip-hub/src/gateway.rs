@@ -320,12 +320,12 @@ impl Gateway {
         self.broadcast(Audience::User(user), event, data).await
     }
 
-    /// Sends an event to every connection, as [`Gateway::broadcast_to_room`].
+    /// Sends an event to every authenticated connection, as [`Gateway::broadcast_to_room`].
     ///
     /// # Errors
     /// As [`Gateway::broadcast_to_room`].
     pub async fn broadcast_to_all(&self, event: &str, data: &impl Serialize) -> Result<(), Error> {
-        self.broadcast(Audience::All, event, data).await
+        self.broadcast(Audience::Authenticated, event, data).await
     }
 
     async fn broadcast(&self, audience: Audience, event: &str, data: &impl Serialize) -> Result<(), Error> {
@@ -376,7 +376,7 @@ impl Gateway {
         self.inner.draining.store(true, Ordering::SeqCst);
         let retry_after_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
         let told = serde_json::json!({ "retryAfterMs": retry_after_ms });
-        if let Err(error) = self.broadcast_to_all("server_draining", &told).await {
+        if let Err(error) = self.broadcast(Audience::Everybody, "server_draining", &told).await {
             tracing::error!(%error, "clients could not be told of the end");
         }
         self.inner.under_way.finished().await;

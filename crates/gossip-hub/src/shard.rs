@@ -6,158 +6,30 @@
 //! so that what the snapshot lacks is not lost. The snapshot may also be ahead of the shard, which hears of a commit a
 //! little after the store: a [`Live`](Membership::Live) member knows from where on events are new to it.
 
+mod item;
+mod peer;
+mod run;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gossip_core::access::{Access, Reach};
-use gossip_core::env::Env;
 use gossip_proto::id::{RoomId, Seq, UserId};
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
 use gossip_proto::timestamp::Timestamp;
 use indexmap::IndexMap;
 use serde_json::json;
-use tokio::sync::{Notify, oneshot};
 
 use crate::directory::Directory;
 use crate::event::Event;
-use crate::inbox::Inbox;
-use crate::outbox::{Close, Outbox, ReplyTo};
+use crate::outbox::{Close, ReplyTo};
 use crate::stats::Stats;
 
-/// Names a connection for as long as the process runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct ConnectionId(pub(crate) u64);
-
-/// A connection as its shard and the commands under way know it.
-pub(crate) struct Peer {
-    pub(crate) id: ConnectionId,
-    pub(crate) outbox: Box<dyn Outbox>,
-    /// Something was queued since the last flush.
-    dirty: AtomicBool,
-    /// Commands that were accepted and not answered yet.
-    under_way: AtomicUsize,
-    answered: Notify,
-}
-
-impl Peer {
-    pub(crate) fn new(id: ConnectionId, outbox: Box<dyn Outbox>) -> Peer {
-        Peer { id, outbox, dirty: AtomicBool::new(false), under_way: AtomicUsize::new(0), answered: Notify::new() }
-    }
-
-    pub(crate) fn begin_command(&self) {
-        self.under_way.fetch_add(1, AcqRel);
-    }
-
-    pub(crate) fn end_command(&self) {
-        if self.under_way.fetch_sub(1, AcqRel) == 1 {
-            self.answered.notify_waiters();
-        }
-    }
-
-    /// Waits until every command is answered, so that who reads sees what they wrote.
-    pub(crate) async fn all_answered(&self) {
-        loop {
-            let answered = self.answered.notified();
-            if self.under_way.load(Acquire) == 0 {
-                return;
-            }
-            answered.await;
-        }
-    }
-}
-
-/// An event of a room, with its place.
-#[derive(Debug, Clone)]
-pub(crate) struct RoomEvent {
-    pub(crate) room: RoomId,
-    pub(crate) seq: Seq,
-    pub(crate) event: Arc<Event>,
-}
-
-/// The answer to a command under way.
-pub(crate) struct Answer {
-    pub(crate) peer: Arc<Peer>,
-    pub(crate) to: ReplyTo,
-    pub(crate) arrived: Instant,
-    pub(crate) reply: Result<Reply, Refusal>,
-}
-
-/// What became of the first half of a join.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Subscribed {
-    /// The room was live here: the join is answered.
-    Done,
-    /// Events are being kept; a snapshot is wanted.
-    Loading,
-    /// The connection is in as many rooms as it may.
-    TooManyRooms,
-}
-
-/// The second half of a join.
-pub(crate) struct Snapshot {
-    pub(crate) seq: Seq,
-    pub(crate) reply: Reply,
-    pub(crate) replay: Vec<Arc<Event>>,
-}
-
-/// Whom a custom event is for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Audience {
-    Room(RoomId),
-    User(UserId),
-    All,
-}
-
-/// What a shard is asked to do.
-pub(crate) enum Item {
-    Open {
-        peer: Arc<Peer>,
-        authenticate_by: Timestamp,
-    },
-    Authenticated {
-        id: ConnectionId,
-        user: UserId,
-        reach: Reach,
-        expires_at: Timestamp,
-    },
-    Subscribe {
-        id: ConnectionId,
-        room: RoomId,
-        to: ReplyTo,
-        needs_snapshot: bool,
-        done: oneshot::Sender<Subscribed>,
-    },
-    Joined {
-        id: ConnectionId,
-        room: RoomId,
-        to: ReplyTo,
-        snapshot: Result<Snapshot, Refusal>,
-    },
-    Leave {
-        id: ConnectionId,
-        room: RoomId,
-        to: ReplyTo,
-    },
-    Committed {
-        events: Arc<[RoomEvent]>,
-        answers: Vec<Answer>,
-    },
-    Emit {
-        audience: Audience,
-        event: Arc<Event>,
-    },
-    /// Ends at most so many connections that were not ended before, and says when that is done.
-    CloseSome {
-        count: usize,
-        close: Close,
-        done: oneshot::Sender<()>,
-    },
-    Closed(ConnectionId),
-}
+pub(crate) use item::{Answer, Audience, Item, RoomEvent, Snapshot, Subscribed};
+pub(crate) use peer::{ConnectionId, Peer};
+pub(crate) use run::run;
 
 enum Membership {
     Live {
@@ -422,7 +294,8 @@ impl Shard {
             Audience::User(user) => {
                 users.get(&user).into_iter().flatten().filter_map(|id| connections.get(id)).for_each(send);
             }
-            Audience::All => connections.values().for_each(&mut send),
+            Audience::Authenticated => connections.values().filter(|each| each.user.is_some()).for_each(&mut send),
+            Audience::Everybody => connections.values().for_each(&mut send),
         }
     }
 
@@ -476,10 +349,6 @@ impl Shard {
             }
         }
     }
-
-    fn take_delivered(&mut self) -> u64 {
-        std::mem::take(&mut self.delivered)
-    }
 }
 
 impl Member {
@@ -498,45 +367,8 @@ impl Member {
 }
 
 fn touch(dirty: &mut Vec<Arc<Peer>>, peer: &Arc<Peer>) {
-    if !peer.dirty.swap(true, Relaxed) {
+    if peer.touch() {
         dirty.push(Arc::clone(peer));
-    }
-}
-
-/// How often deadlines are looked at: a token ends within 1 s of its time (contract §1).
-const TICK: Duration = Duration::from_millis(250);
-
-/// After so many flushes others get their turn.
-const FLUSHES_AT_ONCE: usize = 128;
-
-/// Runs a shard until the task is ended: takes all that waits, then writes to each touched connection once.
-pub(crate) async fn run(mut shard: Shard, inbox: Arc<Inbox<Item>>, env: Arc<dyn Env>) {
-    let mut items = Vec::new();
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = inbox.take(&mut items) => {}
-            _ = ticks.tick() => shard.tick(env.now()),
-        }
-        for item in items.drain(..) {
-            shard.handle(item);
-        }
-        if items.capacity() > 1024 {
-            items = Vec::new();
-        }
-        let delivered = shard.take_delivered();
-        if delivered > 0 {
-            shard.stats.delivered(delivered, Instant::now());
-        }
-        let dirty = std::mem::take(&mut shard.dirty);
-        for some in dirty.chunks(FLUSHES_AT_ONCE) {
-            for peer in some {
-                peer.dirty.store(false, Relaxed);
-                peer.outbox.flush();
-            }
-            tokio::task::yield_now().await;
-        }
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::sync::Mutex;
 
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::*;
+use crate::outbox::Outbox;
 
 /// Writes down what reaches it.
 #[derive(Clone, Default)]
@@ -263,8 +265,15 @@ fn audiences() {
     assert_eq!((inside.take().len(), outside.take().len()), (1, 1));
     bench.emit(Audience::User(UserId::NIL));
     assert_eq!((inside.take().len(), outside.take().len()), (0, 0));
-    bench.emit(Audience::All);
+    bench.emit(Audience::Authenticated);
     assert_eq!((inside.take().len(), outside.take().len()), (1, 1));
+    let stranger = Recorder::default();
+    let peer = Arc::new(Peer::new(ConnectionId(3), Box::new(stranger.clone())));
+    bench.shard.handle(Item::Open { peer, authenticate_by: Timestamp::from_millis(1_000) });
+    bench.emit(Audience::Authenticated);
+    assert_eq!(stranger.take().len(), 0);
+    bench.emit(Audience::Everybody);
+    assert_eq!(stranger.take().len(), 1);
 }
 
 #[test]

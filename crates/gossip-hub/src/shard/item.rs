@@ -1,0 +1,105 @@
+//! What a shard is asked to do. Values only; what becomes of them is in [`super::Shard`].
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use gossip_core::access::Reach;
+use gossip_proto::id::{RoomId, Seq, UserId};
+use gossip_proto::refusal::Refusal;
+use gossip_proto::reply::Reply;
+use gossip_proto::timestamp::Timestamp;
+use tokio::sync::oneshot;
+
+use super::peer::{ConnectionId, Peer};
+use crate::event::Event;
+use crate::outbox::{Close, ReplyTo};
+
+/// An event of a room, with its place.
+#[derive(Debug, Clone)]
+pub(crate) struct RoomEvent {
+    pub(crate) room: RoomId,
+    pub(crate) seq: Seq,
+    pub(crate) event: Arc<Event>,
+}
+
+/// The answer to a command under way.
+pub(crate) struct Answer {
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) to: ReplyTo,
+    pub(crate) arrived: Instant,
+    pub(crate) reply: Result<Reply, Refusal>,
+}
+
+/// What became of the first half of a join.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Subscribed {
+    /// The room was live here: the join is answered.
+    Done,
+    /// Events are being kept; a snapshot is wanted.
+    Loading,
+    /// The connection is in as many rooms as it may.
+    TooManyRooms,
+}
+
+/// The second half of a join.
+pub(crate) struct Snapshot {
+    pub(crate) seq: Seq,
+    pub(crate) reply: Reply,
+    pub(crate) replay: Vec<Arc<Event>>,
+}
+
+/// Whom a custom event is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Audience {
+    Room(RoomId),
+    User(UserId),
+    Authenticated,
+    Everybody,
+}
+
+/// What a shard is asked to do.
+pub(crate) enum Item {
+    Open {
+        peer: Arc<Peer>,
+        authenticate_by: Timestamp,
+    },
+    Authenticated {
+        id: ConnectionId,
+        user: UserId,
+        reach: Reach,
+        expires_at: Timestamp,
+    },
+    Subscribe {
+        id: ConnectionId,
+        room: RoomId,
+        to: ReplyTo,
+        needs_snapshot: bool,
+        done: oneshot::Sender<Subscribed>,
+    },
+    Joined {
+        id: ConnectionId,
+        room: RoomId,
+        to: ReplyTo,
+        snapshot: Result<Snapshot, Refusal>,
+    },
+    Leave {
+        id: ConnectionId,
+        room: RoomId,
+        to: ReplyTo,
+    },
+    Committed {
+        events: Arc<[RoomEvent]>,
+        answers: Vec<Answer>,
+    },
+    Emit {
+        audience: Audience,
+        event: Arc<Event>,
+    },
+    /// Ends at most so many connections that were not ended before, and says when that is done.
+    CloseSome {
+        count: usize,
+        close: Close,
+        done: oneshot::Sender<()>,
+    },
+    Closed(ConnectionId),
+}
