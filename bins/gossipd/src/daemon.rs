@@ -138,7 +138,8 @@ pub struct Daemon {
     service: Arc<GossipService>,
     store: Arc<dyn Store>,
     listening: JoinHandle<()>,
-    stop: oneshot::Sender<()>,
+    /// Is told how long the listener may take to end.
+    stop: oneshot::Sender<Instant>,
     drain_timeout: Duration,
 }
 
@@ -164,11 +165,12 @@ impl Daemon {
         let gateway = Gateway::start(gateway_config(settings, is_dev), Arc::clone(&store), verifier, env);
         let service = Arc::new(GossipService::new(gateway.clone(), &service_config(settings), dev_tokens));
         let config = listener::Config { header_timeout: settings.header_timeout, ..listener::Config::default() };
-        let (stop, stopped) = oneshot::channel::<()>();
-        let serving = listener::serve(listener, Arc::clone(&service), config, async {
-            // A daemon that is dropped is not one that is stopped.
-            if stopped.await.is_err() {
-                std::future::pending().await
+        let (stop, stopped) = oneshot::channel();
+        let serving = listener::serve_until(listener, Arc::clone(&service), config, async {
+            match stopped.await {
+                Ok(deadline) => deadline,
+                // A daemon that is dropped is not one that is stopped.
+                Err(_) => std::future::pending().await,
             }
         });
         let listening = tokio::spawn(serving);
@@ -203,8 +205,8 @@ impl Daemon {
         self.service.close_all();
         // The listener stays until then: polling clients fetch their last packets through it.
         let settled = timeout_at(deadline, self.service.settled()).await.is_ok();
-        let ended = async { self.stop.send(()).is_ok() && self.listening.await.is_ok() };
-        let ended = timeout_at(deadline.max(Instant::now() + LAST_REQUESTS), ended).await.unwrap_or(false);
+        let last_requests = deadline.max(Instant::now() + LAST_REQUESTS);
+        let ended = self.stop.send(last_requests).is_ok() && self.listening.await.is_ok();
         let closed =
             self.store.close().await.inspect_err(|error| tracing::error!(%error, "the database did not close"));
         if !(drained && settled && ended) {

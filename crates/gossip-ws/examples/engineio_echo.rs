@@ -35,7 +35,7 @@ impl Handler for EchoSession {
     }
 
     fn closed(&self, reason: CloseReason) {
-        tracing::info!(session = %self.0.id(), %reason, "closed");
+        tracing::info!(session = self.0.number(), %reason, "closed");
     }
 }
 

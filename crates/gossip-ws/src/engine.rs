@@ -56,7 +56,10 @@ pub trait Handler: Send + Sync + 'static {
     /// A reason to close the session.
     fn message(&self, message: Message) -> impl Future<Output = Result<(), CloseReason>> + Send;
 
-    /// A message of `len` bytes was over [`Config::max_payload`] and is lost (WebSocket only; a POST is answered 413).
+    /// A message of `len` bytes was over [`Config::max_payload`] and is lost.
+    ///
+    /// A WebSocket message over four times that closes the session unasked. A POST over four times that is answered 413;
+    /// `len` is what is known of its length then, and the session lives whatever the outcome.
     ///
     /// # Errors
     /// A reason to close the session, by default [`CloseReason::TooLarge`].
@@ -68,8 +71,8 @@ pub trait Handler: Send + Sync + 'static {
     /// A socket that had been too slow for its queue has taken all of it.
     fn drained(&self) {}
 
-    /// Whether the client has done what it opened the session for. One that has not within [`Config::connect_timeout`]
-    /// is closed; it is asked once, at that time.
+    /// Whether the client is doing what it opened the session for. One that is not after [`Config::connect_timeout`] is
+    /// closed; it is asked once, at that time, and again after each [`Session::restart_connect_timeout`].
     fn is_established(&self) -> bool {
         true
     }

@@ -15,6 +15,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use crate::transport::HttpStream;
 
@@ -41,7 +42,7 @@ pub struct Config {
     pub header_timeout: Duration,
     /// How long a client may take none of an answer, before its connection is cut. Default: 30 s.
     pub write_timeout: Duration,
-    /// How long requests under way may take once the listener stops. Default: 10 s.
+    /// How long requests under way may take once [`serve`] is told to stop. Default: 10 s.
     pub grace: Duration,
 }
 
@@ -55,19 +56,34 @@ impl Default for Config {
     }
 }
 
-/// Serves until `shutdown` resolves, then accepts no more, ends idle connections, and returns when the requests under
-/// way are answered or [`Config::grace`] is over. WebSockets live on.
+/// Serves until `shutdown` resolves, and then stops within [`Config::grace`]: see [`serve_until`].
 pub async fn serve<S: Service>(
     listener: TcpListener,
     service: Arc<S>,
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) {
-    let (stop, stopped) = watch::channel(false);
+    let deadline = async {
+        shutdown.await;
+        Instant::now() + config.grace
+    };
+    serve_until(listener, service, config, deadline).await;
+}
+
+/// Serves until `shutdown` resolves to a deadline. Then it accepts no more, ends idle connections, and returns when the
+/// requests under way are answered. At the deadline the connections that are left are cut, whether they wait for an
+/// answer or have sent half a request. WebSockets live on. [`Config::grace`] has no say here.
+pub async fn serve_until<S: Service>(
+    listener: TcpListener,
+    service: Arc<S>,
+    config: Config,
+    shutdown: impl Future<Output = Instant>,
+) {
+    let (stop, stopped) = watch::channel(None);
     let mut shutdown = pin!(shutdown);
-    loop {
+    let deadline = loop {
         let accepted = tokio::select! {
-            () = &mut shutdown => break,
+            deadline = &mut shutdown => break deadline,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -78,18 +94,18 @@ pub async fn serve<S: Service>(
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections; pausing");
                 tokio::select! {
-                    () = &mut shutdown => break,
+                    deadline = &mut shutdown => break deadline,
                     () = tokio::time::sleep(PAUSE) => {}
                 }
             }
         }
-    }
+    };
     drop(listener);
     drop(stopped);
-    stop.send_replace(true);
+    stop.send_replace(Some(deadline));
     // Each connection holds a receiver until its end.
-    if tokio::time::timeout(config.grace, stop.closed()).await.is_err() {
-        tracing::warn!("requests were still under way at the end of the grace period");
+    if timeout_at(deadline, stop.closed()).await.is_err() {
+        tracing::warn!("requests were still under way when their time was over");
     }
 }
 
@@ -109,7 +125,7 @@ async fn connection<S: Service>(
     peer: SocketAddr,
     service: Arc<S>,
     config: Config,
-    mut stopped: watch::Receiver<bool>,
+    mut stopped: watch::Receiver<Option<Instant>>,
 ) {
     // Without it small answers wait for the peer's delayed ACK. A socket that refuses is already broken.
     if socket.set_nodelay(true).is_err() {
@@ -128,9 +144,14 @@ async fn connection<S: Service>(
     let mut serving = pin!(serving);
     let outcome = tokio::select! {
         outcome = &mut serving => outcome,
-        () = async { drop(stopped.wait_for(|stop| *stop).await) } => {
+        deadline = async { stopped.wait_for(Option::is_some).await.ok().and_then(|deadline| *deadline) } => {
             serving.as_mut().graceful_shutdown();
-            serving.await
+            match deadline {
+                // Dropped, an unfinished connection is closed.
+                Some(deadline) => timeout_at(deadline, serving).await.unwrap_or(Ok(())),
+                // Whoever served is gone without a word.
+                None => serving.await,
+            }
         }
     };
     if let Err(error) = outcome {

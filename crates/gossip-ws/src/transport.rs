@@ -8,6 +8,8 @@ mod upgrade;
 mod writer;
 
 pub(crate) use http_stream::HttpStream;
+pub(crate) use reader::OVERSIZE_FACTOR;
 pub use reader::{Incoming, WsReader};
 pub use upgrade::{Limits, Upgrading, accept, is_upgrade};
+pub(crate) use writer::FRAME_COST;
 pub use writer::{Flush, WsWriter};

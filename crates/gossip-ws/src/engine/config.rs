@@ -16,13 +16,15 @@ pub struct Config {
     pub ping_timeout: Duration,
     /// How long the upgrade of a polling session may take. Default: 10 s.
     pub upgrade_timeout: Duration,
-    /// How long a client may take until [`Handler::is_established`](super::Handler::is_established). Default: 45 s.
+    /// How long a client may take until [`Handler::is_established`](super::Handler::is_established), from the opening
+    /// or [`Session::restart_connect_timeout`](super::Session::restart_connect_timeout). Default: 45 s.
     pub connect_timeout: Duration,
     /// How long the body of a POST may take. Default: 30 s.
     pub body_timeout: Duration,
-    /// The largest message, and the largest body of a POST, in bytes. Default: 1,000,000.
+    /// The largest message, in bytes. Of larger ones, and bodies of POSTs, up to four times this is read, to say so:
+    /// see [`Handler::oversized`](super::Handler::oversized). Default: 1,000,000.
     pub max_payload: usize,
-    /// How much may wait to be sent to one client, in bytes, before it counts as a slow reader. One group of frames may
+    /// How much may wait to be sent to one client, in bytes and 64 for each frame, before it counts as a slow reader. One group of frames may
     /// go beyond, if nothing else waits. Default: 1 MiB.
     pub max_queue_bytes: usize,
     /// Which web pages may connect. Default: all.

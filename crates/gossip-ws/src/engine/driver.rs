@@ -30,10 +30,19 @@ pub(super) enum Source {
 
 /// What a polling session's requests hand to its driver.
 pub(super) enum Inbound {
-    /// The packets of one POST. `done` is answered when all are handled, and dropped where the session closes first.
-    Post { packets: Vec<Packet>, done: oneshot::Sender<()> },
+    /// What one POST brought. `done` is answered when all is handled, and dropped where the session closes first.
+    Post { posted: Vec<Posted>, done: oneshot::Sender<()> },
     /// The session goes on here.
     Upgraded(Box<WsReader>),
+}
+
+/// A part of a POST.
+pub(super) enum Posted {
+    Packet(Packet),
+    /// A message of this length was over the limit.
+    Oversized(usize),
+    /// The body, of this length at least, was not read, and the POST is answered so.
+    Refused(usize),
 }
 
 /// Runs a session to its end.
@@ -107,6 +116,9 @@ async fn run<H: Handler>(session: &Session, handler: &H, source: Source) {
         if closed && !session.is_busy() {
             return;
         }
+        if session.take_restart() {
+            connect_by = Some(Instant::now() + session.config().connect_timeout);
+        }
         let (heartbeat, blocked) = session.awaits();
         let next = connect_by.map_or(heartbeat, |connect_by| connect_by.min(heartbeat));
         if timer.deadline() != next {
@@ -159,7 +171,7 @@ async fn read<H: Handler>(session: &Session, handler: &H, source: Source) -> Clo
         let incoming = match reader.next().await {
             Ok(incoming) => incoming,
             Err(error) => {
-                tracing::debug!(session = %session.id(), %error, "WebSocket ended");
+                tracing::debug!(session = session.number(), %error, "WebSocket ended");
                 return CloseReason::from(&error);
             }
         };
@@ -177,9 +189,9 @@ async fn read_posts<H: Handler>(
 ) -> Result<Box<WsReader>, CloseReason> {
     loop {
         match inbox.recv().await {
-            Some(Inbound::Post { packets, done }) => {
-                for each in packets {
-                    if let Err(reason) = packet(session, handler, each).await {
+            Some(Inbound::Post { posted, done }) => {
+                for each in posted {
+                    if let Err(reason) = part(session, handler, each).await {
                         // Before the POST is answered: whatever the client does next must find the session closed.
                         session.close(reason);
                         if reason == CloseReason::ClientPacket {
@@ -206,8 +218,7 @@ async fn frame<H: Handler>(session: &Session, handler: &H, incoming: Incoming) -
         },
         (Incoming::Text(text), Dialect::Plain) => message(session, handler, Message::Text(text)).await,
         (Incoming::Binary(data), _) => message(session, handler, Message::Binary(data)).await,
-        (Incoming::Oversized(_), _) if session.is_closed() => Ok(()),
-        (Incoming::Oversized(len), _) => handler.oversized(len),
+        (Incoming::Oversized(len), _) => oversized(session, handler, len),
         (Incoming::Ping(payload), _) => {
             session.pong_frame(&payload);
             Ok(())
@@ -222,6 +233,22 @@ async fn frame<H: Handler>(session: &Session, handler: &H, incoming: Incoming) -
             Err(CloseReason::ClientClose)
         }
     }
+}
+
+async fn part<H: Handler>(session: &Session, handler: &H, part: Posted) -> Result<(), CloseReason> {
+    match part {
+        Posted::Packet(decoded) => packet(session, handler, decoded).await,
+        Posted::Oversized(len) => oversized(session, handler, len),
+        Posted::Refused(len) => {
+            // The answer tells the client; there is nothing to decide.
+            let _ = oversized(session, handler, len);
+            Ok(())
+        }
+    }
+}
+
+fn oversized<H: Handler>(session: &Session, handler: &H, len: usize) -> Result<(), CloseReason> {
+    if session.is_closed() { Ok(()) } else { handler.oversized(len) }
 }
 
 async fn packet<H: Handler>(session: &Session, handler: &H, packet: Packet) -> Result<(), CloseReason> {

@@ -5,6 +5,8 @@ use bytes::Bytes;
 use gossip_proto::engineio::{SEPARATOR, encode_base64_message};
 use gossip_proto::frame::{Opcode, encode_frame};
 
+use crate::transport::FRAME_COST;
+
 /// An outgoing message; cloning it copies a pointer.
 #[derive(Debug, Clone)]
 pub struct Frame {
@@ -62,10 +64,10 @@ impl Frame {
         &self.wire[usize::from(self.head)..]
     }
 
-    /// The size in bytes on a WebSocket. On polling it differs a little.
+    /// What it counts in a queue: its bytes on a WebSocket, which differ a little on polling, and what any frame costs.
     #[must_use]
-    pub(super) fn size(&self) -> usize {
-        self.wire.len()
+    pub(super) fn cost(&self) -> usize {
+        self.wire.len() + FRAME_COST
     }
 
     /// The body of a poll's answer.

@@ -23,6 +23,7 @@ pub(super) enum Link {
 #[derive(Debug)]
 pub(super) struct Polling {
     queue: VecDeque<Frame>,
+    /// What the frames in the queue cost.
     queued: usize,
     limit: usize,
     /// Answers the poll that waits. Dropped, it tells that poll that there is nothing to be had here any more.
@@ -69,7 +70,7 @@ impl Polling {
     }
 
     pub(super) fn push(&mut self, frame: Frame) {
-        self.queued += frame.size();
+        self.queued += frame.cost();
         self.queue.push_back(frame);
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use gossip_proto::engineio::decode_payload;
+use gossip_proto::engineio::{MAX_PACKETS, Packet, SEPARATOR, decode_payload};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::CONTENT_TYPE;
@@ -11,11 +11,12 @@ use hyper::{Request, Response, StatusCode};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::driver::Inbound;
+use super::driver::{Inbound, Posted};
 use super::server::{BAD_REQUEST, UNKNOWN_SID};
 use super::session::Polled;
 use super::{CloseReason, Config, Session};
 use crate::http::{Body, content, empty};
+use crate::transport::OVERSIZE_FACTOR;
 
 /// How long a poll waits during an upgrade. Not at all would do; a moment lets the end of the upgrade overtake a poll
 /// sent after it. The reference server takes up to 100 ms.
@@ -64,31 +65,35 @@ impl Drop for Waiting<'_> {
 pub(super) async fn post(session: &Session, req: Request<Incoming>) -> Response<Body> {
     let inbox = match session.begin_post() {
         Ok(inbox) => inbox,
+        Err(Polled::Unknown) if session.has_farewell() => return posted(),
         Err(Polled::Unknown) => return UNKNOWN_SID.response(),
         Err(_) => return BAD_REQUEST.response(),
     };
     let mut posting = Posting { session, received: false };
-    let body = match receive(req, session.config()).await {
-        Ok(body) => body,
-        Err(Refused::TooLarge) => {
-            posting.received = true;
-            return empty(StatusCode::PAYLOAD_TOO_LARGE);
-        }
+    let received = match receive(req, session.config()).await {
+        Ok(body) => decode(&body, session.config().max_payload).ok_or(Refused::Bad(CloseReason::Protocol)),
+        Err(refused) => Err(refused),
+    };
+    posting.received = true;
+    let (packets, too_large) = match received {
+        Ok(packets) => (packets, false),
+        Err(Refused::TooLarge(len)) => (vec![Posted::Refused(len)], true),
         Err(Refused::Bad(reason)) => {
             session.close(reason);
             return BAD_REQUEST.response();
         }
     };
-    posting.received = true;
-    let Ok(packets) = decode_payload(&body) else {
-        session.close(CloseReason::Protocol);
-        return BAD_REQUEST.response();
-    };
-    drop(body);
     let (done, handled) = oneshot::channel();
-    if inbox.send(Inbound::Post { packets, done }).await.is_err() || handled.await.is_err() {
-        return BAD_REQUEST.response();
+    let handled = inbox.send(Inbound::Post { posted: packets, done }).await.is_ok() && handled.await.is_ok();
+    if too_large {
+        return empty(StatusCode::PAYLOAD_TOO_LARGE);
     }
+    if handled || session.has_farewell() { posted() } else { BAD_REQUEST.response() }
+}
+
+/// Also for packets that come too late: a client whose POST fails does not fetch what the closed session still has for
+/// it, such as the acks of what it sent before.
+fn posted() -> Response<Body> {
     // The type is the reference's: some browsers offered other answers as downloads.
     content(StatusCode::OK, "text/html", "ok")
 }
@@ -109,7 +114,8 @@ impl Drop for Posting<'_> {
 }
 
 enum Refused {
-    TooLarge,
+    /// A body of this length, at least.
+    TooLarge(usize),
     Bad(CloseReason),
 }
 
@@ -120,12 +126,35 @@ async fn receive(req: Request<Incoming>, config: &Config) -> Result<String, Refu
         return Err(Refused::Bad(CloseReason::Protocol));
     }
     let body = req.into_body();
-    if body.size_hint().lower() > config.max_payload as u64 {
-        return Err(Refused::TooLarge);
+    let limit = config.max_payload.saturating_mul(OVERSIZE_FACTOR);
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
+        return Err(Refused::TooLarge(announced));
     }
-    match timeout(config.body_timeout, Limited::new(body, config.max_payload).collect()).await {
+    match timeout(config.body_timeout, Limited::new(body, limit).collect()).await {
         Ok(Ok(body)) => String::from_utf8(body.to_bytes().into()).map_err(|_| Refused::Bad(CloseReason::InvalidUtf8)),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::TooLarge),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::TooLarge(limit.saturating_add(1))),
         Ok(Err(_)) | Err(_) => Err(Refused::Bad(CloseReason::TransportError)),
     }
+}
+
+/// The packets of a body, if they are good. Those whose message is longer than `max` are passed over, as they are on a
+/// WebSocket.
+fn decode(body: &str, max: usize) -> Option<Vec<Posted>> {
+    if body.len() <= max {
+        return Some(decode_payload(body).ok()?.into_iter().map(Posted::Packet).collect());
+    }
+    if body.split(SEPARATOR).count() > MAX_PACKETS {
+        return None;
+    }
+    let posted = |element: &str| match message_len(element) {
+        len if len > max => Some(Posted::Oversized(len)),
+        _ => Packet::decode_text(element.to_owned()).ok().map(Posted::Packet),
+    };
+    body.split(SEPARATOR).map(posted).collect()
+}
+
+/// How long a packet's message would be on a WebSocket: base64 makes three bytes of four characters.
+fn message_len(element: &str) -> usize {
+    element.strip_prefix('b').map_or(element.len(), |base64| base64.trim_end_matches('=').len() * 3 / 4)
 }

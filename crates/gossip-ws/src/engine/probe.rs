@@ -21,12 +21,12 @@ pub(super) async fn probe(session: Arc<Session>, upgrading: Upgrading) {
     };
     // One upgrade at a time, and one in a session's life: the reference server closes the others without a word.
     let Some(unwanted) = wanted else {
-        return end(writer, CloseReason::Overlap).await;
+        return end(writer, session.close_reason().unwrap_or(CloseReason::Overlap)).await;
     };
     let upgrade = async {
         tokio::select! {
             proven = prove(&session, &mut reader, &mut writer) => proven,
-            _ = unwanted => Err(CloseReason::ClientPacket),
+            _ = unwanted => Err(session.close_reason().unwrap_or(CloseReason::ClientPacket)),
         }
     };
     let reason = match timeout(session.config().upgrade_timeout, upgrade).await {

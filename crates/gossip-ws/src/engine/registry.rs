@@ -10,15 +10,22 @@ use super::{Session, SessionId};
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    /// Also holds closed polling sessions whose client has yet to fetch the farewell.
-    sessions: Mutex<HashMap<SessionId, Arc<Session>>>,
+    books: Mutex<Books>,
     open: AtomicUsize,
-    /// The drivers, which outlive their sessions a little.
+    /// The drivers, which outlive their sessions a little, and the WebSockets that have yet to become a session's.
     running: AtomicUsize,
     fewer: Notify,
 }
 
-/// A driver at work.
+#[derive(Debug, Default)]
+struct Books {
+    /// Also holds closed polling sessions whose client has yet to fetch the farewell.
+    sessions: HashMap<SessionId, Arc<Session>>,
+    /// Nothing is to be opened any more.
+    ended: bool,
+}
+
+/// A driver at work, or a WebSocket being opened.
 pub(super) struct Running(Arc<Registry>);
 
 impl Running {
@@ -36,11 +43,27 @@ impl Drop for Running {
 }
 
 impl Registry {
-    pub(super) fn enter(self: &Arc<Self>, session: &Arc<Session>) -> Running {
+    /// Something is about to be opened; `None` after the [`end`](Self::end).
+    pub(super) fn begin(self: &Arc<Self>) -> Option<Running> {
+        let books = self.lock();
+        (!books.ended).then(|| {
+            self.running.fetch_add(1, Ordering::Relaxed);
+            Running(Arc::clone(self))
+        })
+    }
+
+    /// Nothing begins from now on. Everything that began is closed by whoever closes [`all`](Self::all) after this, or
+    /// learns of it in [`enter`](Self::enter).
+    pub(super) fn end(&self) {
+        self.lock().ended = true;
+    }
+
+    /// Whether the end has not come yet; else the session is entered all the same, but must be closed.
+    pub(super) fn enter(&self, session: &Arc<Session>) -> bool {
+        let mut books = self.lock();
         self.open.fetch_add(1, Ordering::Relaxed);
-        self.running.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(session.id(), Arc::clone(session));
-        Running(Arc::clone(self))
+        books.sessions.insert(session.id(), Arc::clone(session));
+        !books.ended
     }
 
     /// A session closed. It can still be found until [`forget`](Self::forget).
@@ -51,15 +74,15 @@ impl Registry {
     }
 
     pub(super) fn forget(&self, id: SessionId) {
-        self.lock().remove(&id);
+        self.lock().sessions.remove(&id);
     }
 
     pub(super) fn find(&self, id: SessionId) -> Option<Arc<Session>> {
-        self.lock().get(&id).cloned()
+        self.lock().sessions.get(&id).cloned()
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Session>> {
-        self.lock().values().cloned().collect()
+        self.lock().sessions.values().cloned().collect()
     }
 
     pub(super) fn open(&self) -> usize {
@@ -86,7 +109,7 @@ impl Registry {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Session>>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

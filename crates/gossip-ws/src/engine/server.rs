@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use gossip_proto::engineio::Handshake;
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, ORIGIN};
+use hyper::header::{HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::mpsc;
 
 use super::driver::{Source, drive};
 use super::link::{Link, Polling};
-use super::registry::Registry;
+use super::registry::{Registry, Running};
 use super::session::Dialect;
 use super::{App, CloseReason, Config, Frame, Headers, Session, SessionId, polling, probe};
 use crate::http::{Body, empty, json};
@@ -78,8 +78,12 @@ impl<A: App> Server<A> {
         self.registry.all()
     }
 
-    /// Closes all sessions.
+    /// Closes all sessions. With [`CloseReason::Shutdown`] it is for good: what is being opened at this moment is closed
+    /// as soon as it is open, and after that new sessions are refused with 503 and `Retry-After: 1`.
     pub fn close_all(&self, reason: CloseReason) {
+        if reason == CloseReason::Shutdown {
+            self.registry.end();
+        }
         for session in self.sessions() {
             session.close(reason);
         }
@@ -90,8 +94,8 @@ impl<A: App> Server<A> {
         self.registry.drained().await;
     }
 
-    /// Resolves when no session is open and the closed ones have delivered what they still had: a moment later than
-    /// [`drained`](Self::drained), some seconds where clients do not fetch it. For the end of the process.
+    /// Resolves when no session is open or being opened, and the closed ones have delivered what they still had: a moment
+    /// later than [`drained`](Self::drained), some seconds where clients do not fetch it. For the end of the process.
     pub async fn settled(&self) {
         self.registry.settled().await;
     }
@@ -148,7 +152,13 @@ impl<A: App> Server<A> {
             (None, false) => Ok(self.open_polling(&req, peer)),
             (Some(session), true) => match transport::accept(&mut req, self.config.limits()) {
                 Ok((response, upgrading)) => {
-                    tokio::spawn(probe::probe(session, upgrading));
+                    let Some(running) = self.registry.begin() else {
+                        return Ok(unavailable());
+                    };
+                    tokio::spawn(async move {
+                        probe::probe(session, upgrading).await;
+                        drop(running);
+                    });
                     Ok(response)
                 }
                 Err(response) => Ok(*response),
@@ -169,12 +179,15 @@ impl<A: App> Server<A> {
         if let Some(refused) = self.app.refuse(req.headers(), peer) {
             return refused;
         }
+        let Some(running) = self.registry.begin() else {
+            return unavailable();
+        };
         let (inbox, receiver) = mpsc::channel(INBOX);
         let link = Link::Polling(Box::new(Polling::new(self.config.max_queue_bytes, inbox)));
         let headers = Headers::of(req.headers());
         let session = Session::new(peer, headers, Arc::clone(&self.config), Dialect::EngineIo, link);
         let handshake = self.handshake(session.id(), &["websocket"]);
-        self.open(session, Source::Polling(receiver));
+        self.open(session, running, Source::Polling(receiver));
         polling::packets(handshake)
     }
 
@@ -187,17 +200,27 @@ impl<A: App> Server<A> {
         if let Some(refused) = self.app.refuse(req.headers(), peer) {
             return refused;
         }
+        let Some(running) = self.registry.begin() else {
+            return unavailable();
+        };
         let headers = Headers::of(req.headers());
         match transport::accept(req, self.config.limits()) {
             Ok((response, upgrading)) => {
-                tokio::spawn(Arc::clone(self).connected(upgrading, peer, headers, dialect));
+                tokio::spawn(Arc::clone(self).connected(upgrading, running, peer, headers, dialect));
                 response
             }
             Err(response) => *response,
         }
     }
 
-    async fn connected(self: Arc<Self>, upgrading: Upgrading, peer: SocketAddr, headers: Headers, dialect: Dialect) {
+    async fn connected(
+        self: Arc<Self>,
+        upgrading: Upgrading,
+        running: Running,
+        peer: SocketAddr,
+        headers: Headers,
+        dialect: Dialect,
+    ) {
         let (reader, writer) = match upgrading.connected().await {
             Ok(halves) => halves,
             Err(error) => {
@@ -209,11 +232,13 @@ impl<A: App> Server<A> {
         if dialect == Dialect::EngineIo {
             session.queue(&[Frame::text(&self.handshake(session.id(), &[]))]);
         }
-        self.open(session, Source::WebSocket(Box::new(reader)));
+        self.open(session, running, Source::WebSocket(Box::new(reader)));
     }
 
-    fn open(&self, session: Arc<Session>, source: Source) {
-        let running = self.registry.enter(&session);
+    fn open(&self, session: Arc<Session>, running: Running, source: Source) {
+        if !self.registry.enter(&session) {
+            session.close(CloseReason::Shutdown);
+        }
         let handler = self.app.open(Arc::clone(&session));
         session.flush();
         tokio::spawn(drive(session, running, handler, source));
@@ -229,6 +254,13 @@ impl<A: App> Server<A> {
         }
         .encode()
     }
+}
+
+/// For those who would open a session that would be closed at once.
+fn unavailable() -> Response<Body> {
+    let mut response = empty(StatusCode::SERVICE_UNAVAILABLE);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 fn millis(duration: Duration) -> u64 {

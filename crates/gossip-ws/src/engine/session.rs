@@ -5,7 +5,7 @@ mod requests;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gossip_proto::frame::{Opcode, encode_close, encode_frame};
@@ -66,9 +66,13 @@ pub(super) enum Dialect {
     Plain,
 }
 
+/// The last session's number.
+static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
+
 /// An open, or recently closed, session.
 pub struct Session {
     id: SessionId,
+    number: u64,
     peer: SocketAddr,
     config: Arc<Config>,
     dialect: Dialect,
@@ -76,6 +80,8 @@ pub struct Session {
     closed: AtomicBool,
     /// The handler has a message in hand.
     busy: AtomicBool,
+    /// The time to establish the session is to start again.
+    restart: AtomicBool,
     /// The driver has something to look at.
     wake: Notify,
     state: Mutex<State>,
@@ -106,20 +112,29 @@ impl Session {
         let heartbeat = Heartbeat { due: Instant::now() + config.ping_interval, awaiting: false };
         Arc::new(Session {
             id: SessionId::random(),
+            number: LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1,
             peer,
             config,
             dialect,
             closed: AtomicBool::new(false),
             busy: AtomicBool::new(false),
+            restart: AtomicBool::new(false),
             wake: Notify::new(),
             state: Mutex::new(State { link, closed: None, heartbeat, headers: Some(Box::new(headers)) }),
         })
     }
 
-    /// The session's id.
+    /// The session's id. On polling it is all a request needs to be the session's, so it is not to be logged:
+    /// [`number`](Self::number) is.
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.id
+    }
+
+    /// Which session of this process it is, for logs: 1, 2, 3…
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// The address of the connection that opened the session.
@@ -147,27 +162,27 @@ impl Session {
         if state.closed.is_some() {
             return false;
         }
-        let size = frames.iter().map(Frame::size).sum();
+        let cost = frames.iter().map(Frame::cost).sum();
         match &mut state.link {
             Link::WebSocket(writer) => {
-                if !writer.fits(size) && !writer.is_blocked() {
+                if !writer.fits(cost) && !writer.is_blocked() {
                     self.flush_websocket(&mut state);
                 }
             }
-            Link::Polling(polling) if !polling.fits(size) => polling.flush(),
+            Link::Polling(polling) if !polling.fits(cost) => polling.flush(),
             Link::Polling(_) | Link::Gone => {}
         }
         if state.closed.is_some() {
             return false;
         }
         match &mut state.link {
-            Link::WebSocket(writer) if writer.fits(size) => {
+            Link::WebSocket(writer) if writer.fits(cost) => {
                 for frame in frames {
                     writer.push(frame.wire().clone());
                 }
                 true
             }
-            Link::Polling(polling) if polling.fits(size) => {
+            Link::Polling(polling) if polling.fits(cost) => {
                 for frame in frames {
                     polling.push(frame.clone());
                 }
@@ -206,13 +221,20 @@ impl Session {
         self.close_locked(&mut self.lock(), reason, None);
     }
 
+    /// Gives the client [`Config::connect_timeout`] anew, from now: what it opened the session for is over, and
+    /// [`Handler::is_established`](super::Handler::is_established) is asked again then.
+    pub fn restart_connect_timeout(&self) {
+        self.restart.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
     /// Whether the session is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// How many bytes wait to be sent.
+    /// How many bytes wait to be sent, and 64 for each frame.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         match &self.lock().link {
@@ -241,7 +263,7 @@ impl Session {
         state.closed = Some(reason);
         state.headers = None;
         self.closed.store(true, Ordering::Release);
-        tracing::debug!(session = %self.id, %reason, "session closed");
+        tracing::debug!(session = self.number, %reason, "session closed");
         match &mut state.link {
             Link::WebSocket(_) if reason.is_transport_gone() => {}
             Link::WebSocket(writer) => {
@@ -284,6 +306,10 @@ impl Session {
         if !busy && self.is_closed() {
             self.wake.notify_one();
         }
+    }
+
+    pub(super) fn take_restart(&self) -> bool {
+        self.restart.swap(false, Ordering::AcqRel)
     }
 
     pub(super) async fn woken(&self) {
@@ -342,17 +368,14 @@ impl Session {
         self.wake.notify_one();
     }
 
-    /// Queues and sends a control frame of WebSocket's own.
+    /// Answers a ping of WebSocket's own.
     pub(super) fn pong_frame(&self, payload: &[u8]) {
         let (frame, _) = encode_frame(Opcode::Pong, payload);
         let mut state = self.lock();
         let Link::WebSocket(writer) = &mut state.link else {
             return;
         };
-        if !writer.fits(frame.len()) {
-            return self.close_locked(&mut state, CloseReason::SlowReader, None);
-        }
-        writer.push(frame);
+        writer.push_pong(frame);
         if !writer.is_blocked() {
             self.flush_websocket(&mut state);
         }
@@ -379,6 +402,6 @@ impl Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("id", &self.id).field("peer", &self.peer).finish_non_exhaustive()
+        f.debug_struct("Session").field("number", &self.number).field("peer", &self.peer).finish_non_exhaustive()
     }
 }

@@ -12,9 +12,9 @@ use hyper::header::{ALLOW, AUTHORIZATION, HeaderMap, HeaderValue, ORIGIN, RETRY_
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::dev::{Dev, DevTokens};
+use super::json;
 use super::plain::{GossipPlain, bearer};
 use super::sockets::GossipSockets;
-use super::json;
 use crate::engine::{self, CloseReason, Server};
 use crate::http::{self, Body, Cors};
 use crate::listener::Service;

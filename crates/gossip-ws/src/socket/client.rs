@@ -1,7 +1,6 @@
 //! One session's Socket.IO: decodes its messages and passes them to the namespaces it is connected to. What breaks the
 //! protocol closes the session, as the reference server does.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gossip_proto::socketio::{Decoder, Limits, Packet};
@@ -14,8 +13,6 @@ pub struct Client<A: App> {
     app: Arc<A>,
     session: Arc<Session>,
     limits: Limits,
-    /// Whether any namespace was ever connected.
-    established: AtomicBool,
     decoding: Mutex<Decoding>,
     namespaces: Mutex<Vec<Connected<A::Handler>>>,
 }
@@ -37,7 +34,6 @@ impl<A: App> Client<A> {
             app,
             session,
             limits,
-            established: AtomicBool::new(false),
             decoding: Mutex::new(Decoding { decoder: Decoder::new(limits), orphans: false }),
             namespaces: Mutex::default(),
         }
@@ -54,7 +50,7 @@ impl<A: App> Client<A> {
             Message::Binary(data) => decoding.decoder.binary(data),
         };
         decoded.map_err(|error| {
-            tracing::debug!(session = %self.session.id(), %error, "not a Socket.IO packet");
+            tracing::debug!(session = self.session.number(), %error, "not a Socket.IO packet");
             CloseReason::Protocol
         })
     }
@@ -77,7 +73,6 @@ impl<A: App> Client<A> {
         }
         let socket = request.socket.clone();
         if let Some(handler) = self.app.connect(request).await {
-            self.established.store(true, Ordering::Relaxed);
             lock(&self.namespaces).push(Connected { socket, handler: Arc::new(handler) });
         }
         Ok(())
@@ -88,7 +83,12 @@ impl<A: App> Client<A> {
             let mut namespaces = lock(&self.namespaces);
             let index =
                 namespaces.iter().position(|connected| connected.socket.nsp() == nsp).ok_or(CloseReason::Protocol)?;
-            namespaces.swap_remove(index)
+            let left = namespaces.swap_remove(index);
+            if namespaces.is_empty() {
+                // Else a session could stay for ever with nobody to answer for it.
+                self.session.restart_connect_timeout();
+            }
+            left
         };
         left.socket.left();
         left.handler.disconnected(DisconnectReason::Left);
@@ -142,7 +142,7 @@ impl<A: App> engine::Handler for Client<A> {
     }
 
     fn is_established(&self) -> bool {
-        self.established.load(Ordering::Relaxed)
+        !lock(&self.namespaces).is_empty()
     }
 
     fn closed(&self, reason: CloseReason) {

@@ -16,7 +16,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use crate::Error;
 
 /// How many times the largest message a client may send and still be told so.
-const OVERSIZE_FACTOR: usize = 4;
+pub(crate) const OVERSIZE_FACTOR: usize = 4;
 
 /// What a peer sent.
 #[derive(Debug)]

@@ -19,6 +19,10 @@ const MAX_SLICES: usize = 64;
 /// A queue that grew beyond this many frames gives its memory back once empty.
 const KEEP_SLOTS: usize = 64;
 
+/// What a frame that waits costs beside its bytes: its place in a queue, and its allocation. Without it the smallest
+/// frames would be the cheapest way to fill a server's memory.
+pub(crate) const FRAME_COST: usize = 64;
+
 /// How far [`WsWriter::try_flush`] came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flush {
@@ -38,6 +42,9 @@ pub struct WsWriter {
     queue: VecDeque<Bytes>,
     /// How much of the first frame is sent.
     sent: usize,
+    /// Where in the queue the latest pong is.
+    pong: Option<u32>,
+    /// The bytes in the queue, and [`FRAME_COST`] for each frame.
     queued: usize,
     limit: usize,
     blocked: bool,
@@ -50,13 +57,14 @@ impl WsWriter {
             incoming,
             queue: VecDeque::new(),
             sent: 0,
+            pong: None,
             queued: 0,
             limit,
             blocked: false,
         }
     }
 
-    /// Whether `more` bytes fit into the queue. Into an empty one everything fits: the limit is on what waits, not on
+    /// Whether `more` fits into the queue, counted as [`queued`](Self::queued) is. Into an empty one everything fits: the limit is on what waits, not on
     /// what may be sent.
     #[must_use]
     pub fn fits(&self, more: usize) -> bool {
@@ -65,11 +73,28 @@ impl WsWriter {
 
     /// Appends one whole frame. The bound is the caller's to keep, with [`fits`](Self::fits).
     pub fn push(&mut self, frame: Bytes) {
-        self.queued += frame.len();
+        self.queued += frame.len() + FRAME_COST;
         self.queue.push_back(frame);
     }
 
-    /// Bytes that wait to be sent.
+    /// Appends a pong, or puts it in the place of one that still waits: answering the latest ping is enough (RFC 6455
+    /// §5.5.3). So the queue need not be asked whether it fits.
+    pub fn push_pong(&mut self, frame: Bytes) {
+        // The first frame may be on its way.
+        let waiting = self.pong.filter(|&index| index > 0 || self.sent == 0);
+        match waiting.and_then(|index| self.queue.get_mut(index as usize)) {
+            Some(waiting) => {
+                self.queued = self.queued - waiting.len() + frame.len();
+                *waiting = frame;
+            }
+            None => {
+                self.pong = u32::try_from(self.queue.len()).ok();
+                self.push(frame);
+            }
+        }
+    }
+
+    /// Bytes that wait to be sent, and 64 for each frame.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.queued
@@ -117,7 +142,8 @@ impl WsWriter {
     /// Drops all frames of which nothing is sent yet.
     pub fn drop_queued(&mut self) {
         self.queue.truncate(usize::from(self.sent > 0));
-        self.queued = self.queue.front().map_or(0, |frame| frame.len() - self.sent);
+        self.queued = self.queue.front().map_or(0, |frame| frame.len() - self.sent + FRAME_COST);
+        self.pong = self.pong.filter(|&index| (index as usize) < self.queue.len());
     }
 
     /// Ends the connection in order: sends what is queued, then FIN, then reads on until the peer's end comes, all of it
@@ -159,7 +185,61 @@ impl WsWriter {
                 break;
             }
             self.sent -= frame.len();
+            self.queued -= FRAME_COST;
+            self.pong = self.pong.and_then(|index| index.checked_sub(1));
             self.queue.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A writer, and what reads from it.
+    async fn pair() -> (WsWriter, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (client, server) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (read, write) = server.unwrap().0.into_split();
+        (WsWriter::new(write, Arc::new(Mutex::new(read)), 1000), client.unwrap())
+    }
+
+    #[tokio::test]
+    async fn small_frames_count_and_pongs_replace_each_other() {
+        let (mut writer, mut client) = pair().await;
+        for pong in ["a", "bcd", "ef"] {
+            writer.push_pong(Bytes::from(pong));
+            writer.push(Bytes::from_static(b"."));
+        }
+        assert_eq!(writer.queued(), 5 + 4 * FRAME_COST);
+        assert!(writer.fits(1000 - writer.queued()) && !writer.fits(1001 - writer.queued()));
+        // One of which a part is sent is not replaced.
+        writer.advance(1);
+        for pong in ["x", "gh"] {
+            writer.push_pong(Bytes::from(pong));
+        }
+        assert_eq!(writer.queued(), 6 + 5 * FRAME_COST);
+        assert_eq!(writer.try_flush(), Flush::Flushed);
+        assert_eq!(writer.queued(), 0);
+        let mut got = [0; 6];
+        client.read_exact(&mut got).await.unwrap();
+        assert_eq!(&got, b"f...gh");
+        // What was sent is out of the way.
+        writer.push_pong(Bytes::from_static(b"ij"));
+        writer.advance(1);
+        writer.push_pong(Bytes::from_static(b"kl"));
+        writer.drop_queued();
+        assert_eq!(writer.queued(), 1 + FRAME_COST);
+        writer.push_pong(Bytes::from_static(b"mn"));
+        writer.push_pong(Bytes::from_static(b"op"));
+        assert_eq!(writer.try_flush(), Flush::Flushed);
+        assert_eq!(writer.queued(), 0);
+        drop(writer);
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b"jop");
     }
 }

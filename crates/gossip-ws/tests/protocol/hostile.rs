@@ -13,8 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use crate::support::{Got, Harness, config, masked, patiently};
+use crate::support::{Got, Harness, PATIENCE, config, masked, patiently};
 
 /// The same bytes on every run (xorshift).
 struct Noise(u64);
@@ -129,6 +130,29 @@ async fn a_request_that_never_ends_is_cut_off() {
     patiently(serving).await.unwrap();
     drop(idle);
     assert!(TcpStream::connect(addr).await.is_err());
+}
+
+#[tokio::test]
+async fn half_a_request_does_not_hold_up_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let config = listener::Config { header_timeout: 2 * PATIENCE, grace: 2 * PATIENCE, ..listener::Config::default() };
+    let (stop, stopped) = oneshot::channel();
+    let deadline = async { stopped.await.unwrap() };
+    let serving = tokio::spawn(listener::serve_until(listener, Arc::new(Bulk(0)), config, deadline));
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHo").await.unwrap();
+    // One that came later is answered, so the listener has read the first.
+    let mut other = TcpStream::connect(addr).await.unwrap();
+    other.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    patiently(other.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    stop.send(Instant::now() + Duration::from_millis(50)).unwrap();
+    patiently(serving).await.unwrap();
+    let mut rest = Vec::new();
+    // Reset or ended, its connection does not outlive the listener.
+    let _ = patiently(stream.read_to_end(&mut rest)).await;
 }
 
 #[tokio::test]

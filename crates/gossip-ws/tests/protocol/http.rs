@@ -4,7 +4,7 @@ use gossip_ws::engine::{CloseReason, Config};
 use gossip_ws::http::Cors;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Got, Harness, Ws, config, request, send_request};
+use crate::support::{Echo, Got, Harness, Ws, config, request, send_request};
 
 #[tokio::test]
 async fn refusals() {
@@ -62,6 +62,7 @@ async fn refusals() {
 async fn bodies_of_posts() {
     let mut harness = Harness::start(config()).await;
     let long = format!("4{}", "x".repeat(1000));
+    let far_too_long = format!("4{}", "x".repeat(4000));
     for (headers, body, status, reason) in [
         ("", &b"abc"[..], 400, Some(CloseReason::Protocol)),
         ("", b"4ok\x1e", 400, Some(CloseReason::Protocol)),
@@ -71,7 +72,8 @@ async fn bodies_of_posts() {
         ("Content-Type: application/octet-stream\r\n", b"4hi", 400, Some(CloseReason::Protocol)),
         ("", b"4panic", 400, Some(CloseReason::Internal)),
         ("", b"1", 200, Some(CloseReason::ClientPacket)),
-        ("", long.as_bytes(), 413, None),
+        ("", long.as_bytes(), 400, Some(CloseReason::TooLarge)),
+        ("", far_too_long.as_bytes(), 413, None),
         ("Transfer-Encoding: chunked\r\n", b"2\r\n4a\r\n4\r\nbcde\r\n0\r\n\r\n", 200, None),
     ] {
         let polling = harness.polling().await;
@@ -94,6 +96,46 @@ async fn bodies_of_posts() {
             }
         }
     }
+    harness.is_empty().await;
+}
+
+#[tokio::test]
+async fn an_application_may_live_with_oversized_packets() {
+    let app = Echo { tolerate_oversized: true, ..Echo::default() };
+    let mut harness = Harness::with(config(), app).await;
+    let polling = harness.polling().await;
+    let text = |len: usize| format!("4{}", "x".repeat(len - 1));
+    let (in_size, over_size) = (format!("b{}==", "A".repeat(1334)), format!("b{}=", "A".repeat(1335)));
+    let chunked = format!("fa1\r\n{}\r\n0\r\n\r\n", text(4001));
+    let ok = (200, "ok".to_owned());
+    for (body, answer, packets) in [
+        (text(1000), &ok, text(1000)),
+        (text(1001), &ok, "4oversized 1001".to_owned()),
+        // The packets beside it are handled, in order.
+        (format!("4one\x1e{}\x1e4two", text(1001)), &ok, "4one\x1e4oversized 1001\x1e4two".to_owned()),
+        // None of which is too long.
+        (format!("{0}\x1e{0}\x1e{0}", text(1000)), &ok, format!("{0}\x1e{0}\x1e{0}", text(1000))),
+        // What counts is the message, as on a WebSocket, not its base64.
+        (in_size.clone(), &ok, in_size),
+        (over_size, &ok, "4oversized 1001".to_owned()),
+        (text(4000), &ok, "4oversized 4000".to_owned()),
+        (text(4001), &(413, String::new()), "4oversized 4001".to_owned()),
+    ] {
+        assert_eq!(&harness.post(&polling, body.as_bytes()).await, answer);
+        assert_eq!(harness.get(&polling).await, (200, packets));
+    }
+    // Where the length is not announced, it is known to be that at least.
+    let headers = "Transfer-Encoding: chunked\r\n";
+    let mut stream = send_request(harness.addr, "POST", &polling, headers, b"").await;
+    stream.write_all(chunked.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert_eq!(harness.get(&polling).await, (200, "4oversized 4001".to_owned()));
+    // Beside a packet too long the others must be good all the same.
+    let body = format!("{}\x1eabc", text(1001));
+    assert_eq!(harness.post(&polling, body.as_bytes()).await.0, 400);
+    assert_eq!(harness.closed().await, CloseReason::Protocol);
     harness.is_empty().await;
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use gossip_ws::engine::{CloseReason, Config};
+use gossip_ws::engine::{CloseReason, Config, Frame};
 
-use crate::support::{Echo, Got, Harness, Ws, config, patiently};
+use crate::support::{Echo, Got, Harness, Ws, config, masked, patiently};
 
 fn quick() -> Config {
     Config { ping_interval: Duration::from_millis(50), ping_timeout: Duration::from_millis(50), ..config() }
@@ -85,7 +85,7 @@ async fn what_a_socket_does_not_take_at_once_follows() {
     let session = harness.server.sessions().pop().unwrap();
     // More than any socket buffer, while nobody reads.
     let text = "4".repeat(100_000);
-    let frame = gossip_ws::engine::Frame::text(&text);
+    let frame = Frame::text(&text);
     for _ in 0..300 {
         assert!(session.send(std::slice::from_ref(&frame)));
     }
@@ -97,6 +97,46 @@ async fn what_a_socket_does_not_take_at_once_follows() {
     assert_eq!(ws.rest().await, [Got::Close(4000)]);
     assert_eq!(harness.closed().await, CloseReason::App { code: 4000, reason: "done" });
     harness.is_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pings_of_a_client_that_does_not_read_wait_as_one_pong() {
+    let harness = Harness::start(Config { max_queue_bytes: 64 << 20, ..config() }).await;
+    let mut ws = harness.websocket().await;
+    let session = harness.server.sessions().pop().unwrap();
+    // More than any socket buffer, so that the pongs stand behind it.
+    let text = "4".repeat(100_000);
+    let frame = Frame::text(&text);
+    for _ in 0..300 {
+        assert!(session.send(std::slice::from_ref(&frame)));
+    }
+    let queued = session.queued_bytes();
+    for index in 0..1000_u16 {
+        ws.raw(&masked(0x89, &index.to_be_bytes())).await;
+    }
+    ws.text("4signal").await;
+    patiently(harness.server.app().signalled.notified()).await;
+    assert!(session.queued_bytes() <= queued + 100, "{queued}, {}", session.queued_bytes());
+    for _ in 0..300 {
+        assert_eq!(ws.next().await, Got::Text(text.clone()));
+    }
+    // RFC 6455 §5.5.3: the latest.
+    assert_eq!(ws.next().await, Got::Pong(999_u16.to_be_bytes().to_vec()));
+    ws.text("4hi").await;
+    assert_eq!(ws.next().await, Got::Text("4hi".to_owned()));
+}
+
+#[tokio::test]
+async fn small_frames_fill_a_queue_too() {
+    let mut harness = Harness::start(Config { max_queue_bytes: 100_000, ..config() }).await;
+    harness.polling().await;
+    let session = harness.server.sessions().pop().unwrap();
+    let mut queued = 0;
+    while session.queue(&[Frame::text("6")]) {
+        queued += 1;
+    }
+    assert!((1000..=100_000 / 64).contains(&queued), "{queued}");
+    assert_eq!(harness.closed().await, CloseReason::SlowReader);
 }
 
 #[tokio::test(flavor = "multi_thread")]

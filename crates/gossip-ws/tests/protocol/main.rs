@@ -7,6 +7,7 @@ mod hostile;
 mod http;
 mod lifecycle;
 mod namespaces;
+mod shutdown;
 mod support;
 mod upgrade;
 mod websocket;

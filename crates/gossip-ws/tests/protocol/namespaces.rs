@@ -1,12 +1,13 @@
 //! Socket.IO on the sessions: who is connected to what, and what ends it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use gossip_ws::engine::{CloseReason, Config};
 use gossip_ws::socket::{Args, ConnectRequest, DisconnectReason, Event, Handler, Limits, Socket, Sockets};
 use tokio::sync::mpsc;
 
-use crate::support::{Got, Ws, config, drained, masked, patiently, serve, websocket};
+use crate::support::{Got, Ws, config, drained, masked, patiently, request, serve, sid, websocket};
 
 /// Knows all namespaces but `/none`.
 struct App(mpsc::UnboundedSender<(String, DisconnectReason)>);
@@ -197,17 +198,81 @@ async fn oversized_messages_are_the_namespaces_business() {
 }
 
 #[tokio::test]
-async fn a_session_must_connect_somewhere_once() {
-    let connect_timeout = std::time::Duration::from_millis(500);
+async fn a_session_without_a_namespace_ends() {
+    let connect_timeout = Duration::from_millis(500);
     let mut harness = start(Config { connect_timeout, ..config() }).await;
     let mut refused = websocket(harness.addr).await;
     refused.text("40/none,").await;
-    let mut left = harness.connected("").await;
-    left.text("41").await;
-    assert_eq!(harness.ended().await, ("/".to_owned(), DisconnectReason::Left));
-    let rest = refused.rest().await;
-    assert_eq!(rest.last(), Some(&Got::Close(1008)));
-    // The other had its chance, and took it.
-    connect(&mut left, "").await;
+    // One that moves to another namespace in time, one that only leaves.
+    let mut moved = harness.connected("/a,").await;
+    moved.text("41/a,").await;
+    connect(&mut moved, "/b,").await;
+    assert_eq!(harness.ended().await, ("/a".to_owned(), DisconnectReason::Left));
+    let mut left = harness.connected("/c,").await;
+    left.text("41/c,").await;
+    assert_eq!(harness.ended().await, ("/c".to_owned(), DisconnectReason::Left));
+    // A refused attempt is no namespace.
+    left.text("40/none,").await;
+    for ws in [&mut refused, &mut left] {
+        assert_eq!(ws.rest().await.last(), Some(&Got::Close(1008)));
+    }
+    moved.text(r#"42/b,["e"]"#).await;
+    assert_eq!(moved.next().await, Got::Text(r#"42/b,["e"]"#.to_owned()));
+    // It has the whole time anew, however late it leaves.
+    moved.text("41/b,").await;
+    connect(&mut moved, "/c,").await;
+    moved.text(r#"42/c,["e"]"#).await;
+    assert_eq!(moved.next().await, Got::Text(r#"42/c,["e"]"#.to_owned()));
     assert_eq!(harness.server.session_count(), 1);
+}
+
+/// What is logged, in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn session_ids_stay_out_of_the_log() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    // For this thread, and so for this test's whole runtime.
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let harness = start(config()).await;
+    // Of a polling session the id is all it takes to be it.
+    let (_, open) = request(harness.addr, "GET", "EIO=4&transport=polling", "", b"").await;
+    let polling = sid(&open);
+    let session = format!("{:?}", harness.server.sessions());
+    let query = format!("EIO=4&transport=polling&sid={polling}");
+    assert_eq!(request(harness.addr, "POST", &query, "", b"4x").await.0, 400);
+    let mut ws = Ws::connect(harness.addr, "/e/?EIO=4&transport=websocket", "").await.unwrap();
+    let Got::Text(open) = ws.next().await else { panic!("no handshake") };
+    let websocket = sid(&open);
+    ws.raw(b"\x81\x024a").await;
+    assert_eq!(ws.rest().await, [Got::Close(1002)]);
+    drained(&harness.server).await;
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for line in ["session closed", "not a Socket.IO packet", "WebSocket ended"] {
+        assert!(log.contains(line), "{log}");
+    }
+    for sid in [polling, websocket] {
+        // Written with hyphens it would be the same.
+        let log = log.replace('-', "");
+        assert!(!log.contains(&sid), "{log}");
+        assert!(!session.replace('-', "").contains(&sid), "{session}");
+    }
 }

@@ -13,10 +13,10 @@ use hyper::header::HeaderMap;
 use hyper::{Request, Response, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Longer than anything takes, so that a hang is a failure.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn patiently<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it took too long")
@@ -27,13 +27,15 @@ pub(crate) fn config() -> Config {
     Config { path: "/e/".to_owned(), max_payload: 1000, ..Config::default() }
 }
 
-/// Sends everything back, but: `panic` panics, `bye` is answered and closes, `flood` is answered without end.
+/// Sends everything back, but: `panic` panics, `bye` is answered and closes, `flood` is answered without end, and
+/// `signal` tells the test that it came.
 #[derive(Default)]
 pub(crate) struct Echo {
     pub(crate) closed: Option<mpsc::UnboundedSender<CloseReason>>,
     pub(crate) tolerate_oversized: bool,
     pub(crate) never_established: bool,
     pub(crate) refusing: AtomicBool,
+    pub(crate) signalled: Arc<Notify>,
 }
 
 pub(crate) struct EchoSession {
@@ -41,6 +43,7 @@ pub(crate) struct EchoSession {
     closed: mpsc::UnboundedSender<CloseReason>,
     tolerate_oversized: bool,
     established: bool,
+    signalled: Arc<Notify>,
 }
 
 impl App for Echo {
@@ -52,6 +55,7 @@ impl App for Echo {
             closed: self.closed.clone().unwrap(),
             tolerate_oversized: self.tolerate_oversized,
             established: !self.never_established,
+            signalled: Arc::clone(&self.signalled),
         }
     }
 
@@ -64,6 +68,7 @@ impl Handler for EchoSession {
     async fn message(&self, message: Message) -> Result<(), CloseReason> {
         match message {
             Message::Text(text) if text == "panic" => panic!("as asked"),
+            Message::Text(text) if text == "signal" => self.signalled.notify_one(),
             Message::Text(text) if text == "bye" => {
                 self.session.queue(&[Frame::text("4bye")]);
                 self.session.close(CloseReason::Disconnected);
@@ -97,7 +102,7 @@ impl Handler for EchoSession {
 }
 
 /// `/e/` is Engine.IO, `/plain` WebSocket as it is.
-struct Http<A>(Arc<Server<A>>);
+pub(crate) struct Http<A>(pub(crate) Arc<Server<A>>);
 
 impl<A: App> Service for Http<A> {
     type Body = Body;
@@ -116,12 +121,16 @@ impl<A: App> Service for Http<A> {
 /// Serves `app` on a free port.
 pub(crate) async fn serve<A: App>(config: Config, app: A) -> (Arc<Server<A>>, SocketAddr) {
     let server = Server::new(config, app);
+    let addr = listen(Http(Arc::clone(&server))).await;
+    (server, addr)
+}
+
+async fn listen<S: Service>(service: S) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let service = Arc::new(Http(Arc::clone(&server)));
     let forever = std::future::pending();
-    tokio::spawn(listener::serve(listener, service, listener::Config::default(), forever));
-    (server, addr)
+    tokio::spawn(listener::serve(listener, Arc::new(service), listener::Config::default(), forever));
+    addr
 }
 
 /// An echo server.
@@ -136,10 +145,20 @@ impl Harness {
         Harness::with(config, Echo::default()).await
     }
 
-    pub(crate) async fn with(config: Config, mut app: Echo) -> Harness {
+    pub(crate) async fn with(config: Config, app: Echo) -> Harness {
+        Harness::behind(config, app, Http).await
+    }
+
+    /// With a service of the test's own in front.
+    pub(crate) async fn behind<S: Service>(
+        config: Config,
+        mut app: Echo,
+        service: impl FnOnce(Arc<Server<Echo>>) -> S,
+    ) -> Harness {
         let (sender, closed) = mpsc::unbounded_channel();
         app.closed = Some(sender);
-        let (server, addr) = serve(config, app).await;
+        let server = Server::new(config, app);
+        let addr = listen(service(Arc::clone(&server))).await;
         Harness { server, addr, closed }
     }
 
