@@ -16,11 +16,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<(), Error> {
-    let mut steps = if args.after_test {
-        Vec::new()
-    } else {
-        test::every_step(workspace)
-    };
+    let mut steps = if args.after_test { Vec::new() } else { test::every_step(workspace) };
     let more: [(&str, &[&str]); 3] = [
         ("release", &["build", "--release", "-p", "gossipd"]),
         ("benches", &["bench", "--no-run", "-p", "gossip-benches"]),

@@ -27,29 +27,18 @@ impl Workspace {
     /// Asks cargo. Fails if it cannot run or the current folder is in no workspace.
     pub(crate) fn load() -> Result<Self, Error> {
         let mut command = cargo();
-        command
-            .args(["metadata", "--no-deps", "--format-version", "1"])
-            .stderr(Stdio::inherit());
+        command.args(["metadata", "--no-deps", "--format-version", "1"]).stderr(Stdio::inherit());
         let output = command.output().map_err(start(&command))?;
         if !output.status.success() {
-            return Err(Error::Failed {
-                line: line(&command),
-                status: output.status.to_string(),
-            });
+            return Err(Error::Failed { line: line(&command), status: output.status.to_string() });
         }
         let metadata: Value =
             serde_json::from_slice(&output.stdout).map_err(|error| Error::Metadata(error.to_string()))?;
         let folder = |key: &str| {
-            let path = metadata[key]
-                .as_str()
-                .ok_or_else(|| Error::Metadata(format!("no `{key}`")))?;
+            let path = metadata[key].as_str().ok_or_else(|| Error::Metadata(format!("no `{key}`")))?;
             Ok(PathBuf::from(path))
         };
-        Ok(Self {
-            root: folder("workspace_root")?,
-            target: folder("target_directory")?,
-            metadata,
-        })
+        Ok(Self { root: folder("workspace_root")?, target: folder("target_directory")?, metadata })
     }
 
     /// `cargo` with these arguments, at the root.
@@ -68,9 +57,7 @@ impl Workspace {
 
     /// The debug build of the daemon.
     pub(crate) fn gossipd(&self) -> PathBuf {
-        self.target
-            .join("debug")
-            .join(format!("gossipd{}", env::consts::EXE_SUFFIX))
+        self.target.join("debug").join(format!("gossipd{}", env::consts::EXE_SUFFIX))
     }
 }
 
@@ -83,14 +70,7 @@ pub(crate) fn cargo() -> Command {
 pub(crate) fn run(command: &mut Command) -> Result<(), Error> {
     println!("$ {}", line(command));
     let status = command.status().map_err(start(command))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Error::Failed {
-            line: line(command),
-            status: status.to_string(),
-        })
-    }
+    if status.success() { Ok(()) } else { Err(Error::Failed { line: line(command), status: status.to_string() }) }
 }
 
 /// Like [`run`], for what downloads: a failure for want of a network is [`Error::Missing`], not a failure of ours.
@@ -114,21 +94,13 @@ pub(crate) fn run_online(command: &mut Command) -> Result<(), Error> {
             how: "run again with one, or set the proxy or mirror that npm or pip should use".into(),
         })
     } else {
-        Err(Error::Failed {
-            line: line(command),
-            status: status.to_string(),
-        })
+        Err(Error::Failed { line: line(command), status: status.to_string() })
     }
 }
 
 /// Whether a command succeeds, with nothing of it shown. One that cannot start does not.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|s| s.success())
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
 }
 
 /// The command as a person would type it: program without its folder, then its arguments.
@@ -177,15 +149,9 @@ mod tests {
     #[test]
     fn only_a_network_error_excuses() {
         assert!(tells_of_no_network("npm error code EAI_AGAIN"));
-        assert!(tells_of_no_network(
-            "WARNING: Retrying after NewConnectionError('Failed to establish')"
-        ));
-        assert!(!tells_of_no_network(
-            "npm error `npm ci` can only install when package.json and the lock are in sync"
-        ));
-        assert!(!tells_of_no_network(
-            "ERROR: No matching distribution found for nosuch==1"
-        ));
+        assert!(tells_of_no_network("WARNING: Retrying after NewConnectionError('Failed to establish')"));
+        assert!(!tells_of_no_network("npm error `npm ci` can only install when package.json and the lock are in sync"));
+        assert!(!tells_of_no_network("ERROR: No matching distribution found for nosuch==1"));
     }
 
     #[test]

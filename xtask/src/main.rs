@@ -1,10 +1,6 @@
 //! The workspace's own commands, run as `cargo xtask <command>`: one file per command.
 //! It drives cargo, npm and python as a person would, and depends on none of the crates it checks.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command-line tool: what it prints is what it is for"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool: what it prints is what it is for")]
 
 mod ci;
 mod error;
@@ -22,11 +18,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::{error::Error, exec::Workspace};
 
 #[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    bin_name = "cargo xtask",
-    about = "The commands of the gossipd workspace"
-)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The commands of the gossipd workspace")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -46,10 +38,7 @@ enum Command {
 
 /// The subcommands there are, so that `tidy` can tell whether a documented one exists.
 fn command_names() -> Vec<String> {
-    Cli::command()
-        .get_subcommands()
-        .map(|command| command.get_name().to_owned())
-        .collect()
+    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 fn dispatch(command: Command) -> Result<ExitCode, Error> {

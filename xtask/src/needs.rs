@@ -76,10 +76,7 @@ impl Need {
                 return Ok(());
             }
         }
-        Err(Error::Missing {
-            what: self.what.into(),
-            how: self.how.into(),
-        })
+        Err(Error::Missing { what: self.what.into(), how: self.how.into() })
     }
 
     fn is_met(&self, workspace: &Workspace) -> bool {
@@ -93,10 +90,7 @@ impl Need {
 
 /// Installs on a root shell that has apt-get. A failure is told but not returned: the probe decides.
 fn apt_get(packages: &[&str]) {
-    let root = Command::new("id")
-        .arg("-u")
-        .output()
-        .is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
     if !root || !exec::succeeds(Command::new("apt-get").arg("--version")) {
         println!("not root, or no apt-get here: not installing");
         return;
@@ -104,12 +98,7 @@ fn apt_get(packages: &[&str]) {
     let mut update = Command::new("apt-get");
     tried(update.arg("update"));
     let mut install = Command::new("apt-get");
-    tried(
-        install
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .args(["install", "-y"])
-            .args(packages),
-    );
+    tried(install.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "-y"]).args(packages));
 }
 
 fn tried(command: &mut Command) {

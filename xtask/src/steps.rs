@@ -13,10 +13,7 @@ pub(crate) struct Step<'a> {
 
 impl<'a> Step<'a> {
     pub(crate) fn new(name: &'static str, action: impl FnOnce() -> Result<(), Error> + 'a) -> Self {
-        Self {
-            name,
-            action: Box::new(action),
-        }
+        Self { name, action: Box::new(action) }
     }
 }
 
@@ -43,11 +40,7 @@ pub(crate) fn run_all(steps: Vec<Step<'_>>, strict: bool) -> Result<(), Error> {
     let mut result = Ok(());
     for Step { name, action } in steps {
         if result.is_err() {
-            rows.push(Row {
-                name,
-                outcome: Outcome::NotReached,
-                took: Duration::ZERO,
-            });
+            rows.push(Row { name, outcome: Outcome::NotReached, took: Duration::ZERO });
             continue;
         }
         println!("\n== {name}");
@@ -64,30 +57,18 @@ pub(crate) fn run_all(steps: Vec<Step<'_>>, strict: bool) -> Result<(), Error> {
                     Error::Missing { .. } => Outcome::NotRun(error.to_string()),
                     _ => Outcome::Failed,
                 };
-                result = Err(Error::Step {
-                    name,
-                    source: Box::new(error),
-                });
+                result = Err(Error::Step { name, source: Box::new(error) });
                 outcome
             }
         };
-        rows.push(Row {
-            name,
-            outcome,
-            took: begun.elapsed(),
-        });
+        rows.push(Row { name, outcome, took: begun.elapsed() });
     }
     println!("\n{}", table(&rows));
     result
 }
 
 fn table(rows: &[Row]) -> String {
-    let width = rows
-        .iter()
-        .map(|row| row.name.len())
-        .max()
-        .unwrap_or(0)
-        .max("step".len());
+    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0).max("step".len());
     let mut text = format!("{:width$}  {:11}  {:>7}\n", "step", "result", "seconds");
     let mut reasons = String::new();
     for row in rows {
@@ -100,11 +81,7 @@ fn table(rows: &[Row]) -> String {
             }
             Outcome::NotReached => "not reached",
         };
-        text.push_str(&format!(
-            "{:width$}  {result:11}  {:7.1}\n",
-            row.name,
-            row.took.as_secs_f64()
-        ));
+        text.push_str(&format!("{:width$}  {result:11}  {:7.1}\n", row.name, row.took.as_secs_f64()));
     }
     text + &reasons
 }
@@ -116,10 +93,7 @@ mod tests {
     use super::*;
 
     fn missing() -> Result<(), Error> {
-        Err(Error::Missing {
-            what: "npm".into(),
-            how: "get npm".into(),
-        })
+        Err(Error::Missing { what: "npm".into(), how: "get npm".into() })
     }
 
     #[test]
@@ -159,16 +133,8 @@ mod tests {
     #[test]
     fn the_table_lines_up_and_gives_reasons() {
         let rows = [
-            Row {
-                name: "fmt",
-                outcome: Outcome::Passed,
-                took: Duration::from_millis(1250),
-            },
-            Row {
-                name: "js",
-                outcome: Outcome::NotRun("missing: npm".into()),
-                took: Duration::ZERO,
-            },
+            Row { name: "fmt", outcome: Outcome::Passed, took: Duration::from_millis(1250) },
+            Row { name: "js", outcome: Outcome::NotRun("missing: npm".into()), took: Duration::ZERO },
         ];
         assert_eq!(
             table(&rows),

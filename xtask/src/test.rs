@@ -70,22 +70,14 @@ fn all<'a>(workspace: &'a Workspace, install: bool, chosen: &dyn Fn(Part) -> boo
     }
     if chosen(Part::Doc) {
         steps.push(Step::new("doc", || {
-            exec::run(
-                workspace
-                    .cargo(&["doc", "--workspace", "--no-deps"])
-                    .env("RUSTDOCFLAGS", "-D warnings"),
-            )
+            exec::run(workspace.cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
         }));
     }
     if chosen(Part::Unit) {
-        steps.push(Step::new("unit", || {
-            exec::run(&mut workspace.cargo(&["test", "--workspace"]))
-        }));
+        steps.push(Step::new("unit", || exec::run(&mut workspace.cargo(&["test", "--workspace"]))));
     }
     if chosen(Part::Js) || chosen(Part::Python) {
-        steps.push(Step::new("build", || {
-            exec::run(&mut workspace.cargo(&["build", "-p", "gossipd"]))
-        }));
+        steps.push(Step::new("build", || exec::run(&mut workspace.cargo(&["build", "-p", "gossipd"]))));
     }
     if chosen(Part::Js) {
         steps.push(Step::new("js", move || js(workspace, install)));
@@ -105,10 +97,7 @@ fn js(workspace: &Workspace, install: bool) -> Result<(), Error> {
         command.args(args).current_dir(&folder);
         command
     };
-    if is_older(
-        &folder.join("node_modules/.package-lock.json"),
-        &folder.join("package-lock.json"),
-    )? {
+    if is_older(&folder.join("node_modules/.package-lock.json"), &folder.join("package-lock.json"))? {
         exec::run_online(&mut npm(&["ci"]))?;
     }
     exec::run(npm(&["test"]).env("GOSSIPD_BIN", workspace.gossipd()))
@@ -144,12 +133,8 @@ fn python(workspace: &Workspace, install: bool) -> Result<(), Error> {
 ///
 /// npm writes `node_modules/.package-lock.json` last, so an install cut short counts as absent.
 fn is_older(made: &Path, source: &Path) -> Result<bool, Error> {
-    let source_time = fs::metadata(source)
-        .and_then(|file| file.modified())
-        .map_err(Error::file(source))?;
-    Ok(fs::metadata(made)
-        .and_then(|file| file.modified())
-        .map_or(true, |time| time < source_time))
+    let source_time = fs::metadata(source).and_then(|file| file.modified()).map_err(Error::file(source))?;
+    Ok(fs::metadata(made).and_then(|file| file.modified()).map_or(true, |time| time < source_time))
 }
 
 #[cfg(test)]

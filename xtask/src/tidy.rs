@@ -27,10 +27,7 @@ struct Problem {
 
 impl Problem {
     fn new(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            place: place.into(),
-            message: message.into(),
-        }
+        Self { place: place.into(), message: message.into() }
     }
 
     /// `line` counts from 1.
@@ -83,14 +80,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Error> {
 fn files(workspace: &Workspace) -> Result<Vec<String>, Error> {
     let mut git = workspace.program("git");
     // A clone made by another user is still ours to read.
-    git.arg("-c")
-        .arg(format!("safe.directory={}", workspace.root.display()));
+    git.arg("-c").arg(format!("safe.directory={}", workspace.root.display()));
     git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let mut files = match git.output() {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout)
-            .split_terminator('\0')
-            .map(str::to_owned)
-            .collect(),
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).split_terminator('\0').map(str::to_owned).collect()
+        }
         _ => {
             println!("note: `{}` gave no answer, so every file is read", exec::line(&git));
             let mut found = Vec::new();
@@ -109,10 +104,7 @@ const BUILT: [&str; 5] = [".git", "target", "node_modules", "__pycache__", ".ven
 fn walk(root: &Path, folder: &Path, target: &Path, found: &mut Vec<String>) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(Error::file(folder))? {
         let path: PathBuf = entry.map_err(Error::file(folder))?.path();
-        let built = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .is_some_and(|name| BUILT.contains(&name));
+        let built = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| BUILT.contains(&name));
         if path.is_symlink() || built || path == target {
             continue;
         } else if path.is_dir() {

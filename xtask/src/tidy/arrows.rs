@@ -12,32 +12,15 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("gossip-store", &["gossip-proto", "gossip-core"]),
     ("gossip-hub", &["gossip-proto", "gossip-core", "gossip-store"]),
     ("gossip-ws", &["gossip-proto", "gossip-core", "gossip-hub"]),
-    (
-        "gossipd",
-        &["gossip-proto", "gossip-core", "gossip-store", "gossip-hub", "gossip-ws"],
-    ),
-    (
-        "gossip-benches",
-        &[
-            "gossip-proto",
-            "gossip-core",
-            "gossip-store",
-            "gossip-hub",
-            "gossip-ws",
-            "gossipd",
-        ],
-    ),
+    ("gossipd", &["gossip-proto", "gossip-core", "gossip-store", "gossip-hub", "gossip-ws"]),
+    ("gossip-benches", &["gossip-proto", "gossip-core", "gossip-store", "gossip-hub", "gossip-ws", "gossipd"]),
     ("xtask", &[]),
 ];
 
 /// Crates of others that one of ours keeps to itself, and why.
 const KEPT: [(&str, &str, &str); 4] = [
     ("sqlx", "gossip-store", "the database is behind the store's trait"),
-    (
-        "jsonwebtoken",
-        "gossip-hub",
-        "who a token speaks for is decided in one place",
-    ),
+    ("jsonwebtoken", "gossip-hub", "who a token speaks for is decided in one place"),
     ("hyper", "gossip-ws", "HTTP stops at the transport"),
     ("fastwebsockets", "gossip-ws", "WebSocket stops at the transport"),
 ];
@@ -62,11 +45,7 @@ pub(super) fn check(metadata: &Value) -> Vec<Problem> {
         // `kind` is null for a normal dependency, else "dev" or "build".
         for dependency in list(&package["dependencies"]).iter().filter(|d| d["kind"] != "dev") {
             let to = name(dependency);
-            let refused = if ours.contains(&to) {
-                refuse_ours(&from, &to)
-            } else {
-                refuse_others(&from, &to)
-            };
+            let refused = if ours.contains(&to) { refuse_ours(&from, &to) } else { refuse_others(&from, &to) };
             problems.extend(refused.map(|why| Problem::new(format!("{from} -> {to}"), why)));
         }
     }
@@ -85,19 +64,14 @@ fn refuse_ours(from: &str, to: &str) -> Option<String> {
         ("gossip-ws", "gossip-store") => "refused: the transport reaches the database through gossip-hub only".into(),
         (_, "xtask" | "gossip-benches") => format!("refused: {to} is a tool of this workspace, not a library"),
         (_, _) if allowed.is_empty() => format!("refused: {from} depends on none of our crates"),
-        _ => format!(
-            "refused: of our crates {from} may depend on {} only",
-            allowed.join(", ")
-        ),
+        _ => format!("refused: of our crates {from} may depend on {} only", allowed.join(", ")),
     })
 }
 
 /// Why a crate of ours may not name a crate of others.
 fn refuse_others(from: &str, to: &str) -> Option<String> {
     if to == "tokio" && PURE.contains(&from) {
-        return Some(format!(
-            "refused: {from} does no I/O and has no clock, so it needs no runtime"
-        ));
+        return Some(format!("refused: {from} does no I/O and has no clock, so it needs no runtime"));
     }
     let (_, owner, why) = KEPT.iter().find(|(name, owner, _)| *name == to && *owner != from)?;
     Some(format!("refused: only {owner} may name {to} ({why})"))
@@ -172,9 +146,6 @@ mod tests {
             {"name": "gossip-new", "dependencies": []},
         ]});
         let places: Vec<_> = check(&metadata).into_iter().map(|problem| problem.place).collect();
-        assert_eq!(
-            places,
-            ["gossip-proto -> gossip-core", "gossip-core -> sqlx", "gossip-new"]
-        );
+        assert_eq!(places, ["gossip-proto -> gossip-core", "gossip-core -> sqlx", "gossip-new"]);
     }
 }

@@ -4,15 +4,7 @@
 use super::Problem;
 
 /// What a path of the repository starts with.
-const FOLDERS: [&str; 7] = [
-    "crates/",
-    "bins/",
-    "migrations/",
-    "benches/",
-    "xtask/",
-    "tests/",
-    "docs/",
-];
+const FOLDERS: [&str; 7] = ["crates/", "bins/", "migrations/", "benches/", "xtask/", "tests/", "docs/"];
 
 /// Everything named in `content` that is not so. `exists` is asked about paths from the root.
 pub(super) fn check(document: &str, content: &str, exists: impl Fn(&str) -> bool, commands: &[String]) -> Vec<Problem> {
@@ -22,11 +14,7 @@ pub(super) fn check(document: &str, content: &str, exists: impl Fn(&str) -> bool
             && let Some(path) = repository_path(text)
             && !exists(path)
         {
-            problems.push(Problem::at(
-                document,
-                line,
-                format!("names `{path}`, which does not exist"),
-            ));
+            problems.push(Problem::at(document, line, format!("names `{path}`, which does not exist")));
         }
         for command in xtask_commands(text) {
             if !commands.iter().any(|known| known == command) {
@@ -75,9 +63,7 @@ fn repository_path(span: &str) -> Option<&str> {
 
 fn xtask_commands(code: &str) -> impl Iterator<Item = &str> {
     code.split("cargo xtask ").skip(1).filter_map(|rest| {
-        let end = rest
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '-')
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(rest.len());
         let command = &rest[..end];
         (!command.is_empty() && !command.starts_with('-')).then_some(command)
     })
@@ -89,12 +75,7 @@ mod tests {
 
     fn places(content: &str) -> Vec<String> {
         let commands = ["test".to_owned(), "ci".to_owned()];
-        let problems = check(
-            "README.md",
-            content,
-            |path| path == "crates/a/src/lib.rs" || path == "docs/",
-            &commands,
-        );
+        let problems = check("README.md", content, |path| path == "crates/a/src/lib.rs" || path == "docs/", &commands);
         problems.into_iter().map(|problem| problem.place).collect()
     }
 
@@ -106,19 +87,13 @@ mod tests {
 
     #[test]
     fn patterns_other_code_and_prose_are_left_alone() {
-        assert_eq!(
-            places("`crates/*`, `crates/<name>`, `target/x`, `a / b`, crates/gone.rs, `crates\n"),
-            [""; 0]
-        );
+        assert_eq!(places("`crates/*`, `crates/<name>`, `target/x`, `a / b`, crates/gone.rs, `crates\n"), [""; 0]);
         assert_eq!(places("```sh\ncat crates/gone.rs\n```\n"), [""; 0]);
     }
 
     #[test]
     fn commands_must_exist_in_spans_and_fences() {
-        assert_eq!(
-            places("`cargo xtask test --only fmt`, `cargo xtask <cmd>`, `cargo xtask --help`\n"),
-            [""; 0]
-        );
+        assert_eq!(places("`cargo xtask test --only fmt`, `cargo xtask <cmd>`, `cargo xtask --help`\n"), [""; 0]);
         assert_eq!(
             places("`cargo xtask lost`\n```sh\ncargo xtask ci && cargo xtask gone\n```\n"),
             ["README.md:1", "README.md:3"]

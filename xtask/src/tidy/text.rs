@@ -9,13 +9,8 @@ const LINES_MAX: usize = 500;
 const LINES_NOTE: usize = 400;
 
 /// Words and marks that say something is unfinished or switched off.
-const LEFTOVERS: [&str; 5] = [
-    concat!("TO", "DO"),
-    concat!("FIX", "ME"),
-    concat!("XX", "X"),
-    concat!("dbg", "!"),
-    concat!("#[", "ignore"),
-];
+const LEFTOVERS: [&str; 5] =
+    [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("dbg", "!"), concat!("#[", "ignore")];
 
 const SLEEP: &str = concat!("sleep", "(");
 const SLEEP_REASON: &str = "tidy: sleep because ";
@@ -23,29 +18,19 @@ const SLEEP_REASON: &str = "tidy: sleep because ";
 /// Folders whose next part is a person's name.
 const HOMES: [&str; 2] = [concat!("/", "home/"), concat!("/", "Users/")];
 const ROOT_HOME: &str = concat!("/", "root/");
-const REGISTRIES: [&str; 3] = [
-    concat!("registry.", "npmjs.org"),
-    concat!("index.", "crates.io"),
-    concat!("static.", "crates.io"),
-];
+const REGISTRIES: [&str; 3] =
+    [concat!("registry.", "npmjs.org"), concat!("index.", "crates.io"), concat!("static.", "crates.io")];
 
 /// Everything to mend in the file at `path`, a path from the root with `/`.
 pub(super) fn check(path: &str, content: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
     if path.ends_with(".rs") {
         if !has_header(content) {
-            problems.push(Problem::at(
-                path,
-                1,
-                "does not begin with a `//!` paragraph saying what it is",
-            ));
+            problems.push(Problem::at(path, 1, "does not begin with a `//!` paragraph saying what it is"));
         }
         let lines = content.lines().count();
         if lines > LINES_MAX {
-            problems.push(Problem::new(
-                path,
-                format!("has {lines} lines, over {LINES_MAX}: split it by idea"),
-            ));
+            problems.push(Problem::new(path, format!("has {lines} lines, over {LINES_MAX}: split it by idea")));
         }
     }
     let in_tests = path.split('/').rev().skip(1).any(|folder| folder == "tests")
@@ -56,11 +41,7 @@ pub(super) fn check(path: &str, content: &str) -> Vec<Problem> {
         if path.ends_with(".rs")
             && let Some(leftover) = leftover(line)
         {
-            problems.push(Problem::at(
-                path,
-                number,
-                format!("`{leftover}` is left over: finish it, or open an issue"),
-            ));
+            problems.push(Problem::at(path, number, format!("`{leftover}` is left over: finish it, or open an issue")));
         }
         if in_tests && line.contains(SLEEP) && !gives_reason(above) {
             let message = format!("sleeps: await an event, or say why on the line above (`{SLEEP_REASON}…`)");
@@ -72,11 +53,7 @@ pub(super) fn check(path: &str, content: &str) -> Vec<Problem> {
         if !path.ends_with("Cargo.lock")
             && let Some(host) = REGISTRIES.iter().find(|host| line.contains(**host))
         {
-            problems.push(Problem::at(
-                path,
-                number,
-                format!("`{host}` is the business of whoever installs"),
-            ));
+            problems.push(Problem::at(path, number, format!("`{host}` is the business of whoever installs")));
         }
         above = line;
     }
@@ -91,11 +68,7 @@ pub(super) fn note(path: &str, content: &str) -> Option<String> {
 }
 
 fn has_header(content: &str) -> bool {
-    content
-        .lines()
-        .next()
-        .and_then(|line| line.strip_prefix("//!"))
-        .is_some_and(|text| !text.trim().is_empty())
+    content.lines().next().and_then(|line| line.strip_prefix("//!")).is_some_and(|text| !text.trim().is_empty())
 }
 
 /// The first leftover in a line: a word of its own, not a part of one.
@@ -112,8 +85,7 @@ fn leftover(line: &str) -> Option<&'static str> {
 }
 
 fn gives_reason(line: &str) -> bool {
-    line.split_once(SLEEP_REASON)
-        .is_some_and(|(_, reason)| !reason.trim().is_empty())
+    line.split_once(SLEEP_REASON).is_some_and(|(_, reason)| !reason.trim().is_empty())
 }
 
 /// The first path in a line that exists for one person only.
@@ -126,10 +98,7 @@ fn machine_path(line: &str) -> Option<String> {
     for home in HOMES {
         for (start, _) in line.match_indices(home).filter(|(start, _)| whole(*start)) {
             let rest = &line[start + home.len()..];
-            let name = rest
-                .split(|c: char| !is_word(c) && c != '-' && c != '.')
-                .next()
-                .unwrap_or_default();
+            let name = rest.split(|c: char| !is_word(c) && c != '-' && c != '.').next().unwrap_or_default();
             if !name.is_empty() && rest[name.len()..].starts_with('/') {
                 return Some(format!("{home}{name}/"));
             }
@@ -147,10 +116,7 @@ mod tests {
     use super::*;
 
     fn messages(path: &str, content: &str) -> Vec<String> {
-        check(path, content)
-            .into_iter()
-            .map(|p| format!("{}: {}", p.place, p.message))
-            .collect()
+        check(path, content).into_iter().map(|p| format!("{}: {}", p.place, p.message)).collect()
     }
 
     #[test]
@@ -165,10 +131,7 @@ mod tests {
     #[test]
     fn length_is_noted_then_refused() {
         let file = |lines: usize| format!("//! Long.\n{}", "\n".repeat(lines - 1));
-        assert_eq!(
-            (messages("a.rs", &file(400)).len(), note("a.rs", &file(400))),
-            (0, None)
-        );
+        assert_eq!((messages("a.rs", &file(400)).len(), note("a.rs", &file(400))), (0, None));
         assert!(messages("a.rs", &file(500)).is_empty());
         assert!(note("a.rs", &file(500)).unwrap().contains("500 lines"));
         assert!(messages("a.rs", &file(501))[0].contains("split it by idea"));
@@ -196,14 +159,8 @@ mod tests {
         assert_eq!(messages("tests/python/a.py", &sleep).len(), 1);
         assert_eq!(messages("tests/python/a.py", &excused).len(), 0);
         assert_eq!(messages("tests/python/a.py", &unexplained).len(), 1);
-        assert_eq!(
-            messages("crates/x/tests/a.rs", &format!("//! A test.\n{sleep}")).len(),
-            1
-        );
-        assert_eq!(
-            messages("crates/x/src/a.rs", &format!("//! No test.\n{sleep}")).len(),
-            0
-        );
+        assert_eq!(messages("crates/x/tests/a.rs", &format!("//! A test.\n{sleep}")).len(), 1);
+        assert_eq!(messages("crates/x/src/a.rs", &format!("//! No test.\n{sleep}")).len(), 0);
         assert_eq!(messages("tests/js/a.mjs", &sleep).len(), 1);
         assert_eq!(messages("tests/js/a.md", &sleep).len(), 0);
     }
@@ -212,14 +169,8 @@ mod tests {
     fn a_path_of_one_machine() {
         let [home, users] = HOMES;
         assert_eq!(machine_path(&format!("see {home}ann/x")), Some(format!("{home}ann/")));
-        assert_eq!(
-            machine_path(&format!("\"{users}a.b-c/x\"")),
-            Some(format!("{users}a.b-c/"))
-        );
-        assert_eq!(
-            machine_path(&format!("file://{ROOT_HOME}.cargo")),
-            Some(ROOT_HOME.to_owned())
-        );
+        assert_eq!(machine_path(&format!("\"{users}a.b-c/x\"")), Some(format!("{users}a.b-c/")));
+        assert_eq!(machine_path(&format!("file://{ROOT_HOME}.cargo")), Some(ROOT_HOME.to_owned()));
         assert_eq!(machine_path(&format!("{home}<you>/x")), None);
         assert_eq!(machine_path(&format!("a{ROOT_HOME}b")), None);
         assert_eq!(machine_path(&format!("{home}ann")), None);
