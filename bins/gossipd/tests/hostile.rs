@@ -305,8 +305,8 @@ async fn messages_over_the_limit_are_told_so_and_lost() {
     lives(&mut client).await;
 }
 
-/// A message too long to be read past, or no message at all, ends the connection it came on, with the close code that
-/// WebSocket has for it, and nobody else's.
+/// A message too long to be read past (which is said first), or no message at all, ends the connection it came on, with
+/// the close code that WebSocket has for it, and nobody else's.
 #[tokio::test]
 async fn what_cannot_be_answered_closes_one_connection_alone() {
     let (_home, server) = home().await;
@@ -340,6 +340,10 @@ async fn what_cannot_be_answered_closes_one_connection_alone() {
         let shown = format!("{} bytes: {:?}", frame.payload().len(), frame.payload().get(..40));
         let mut client = server.client("user").await;
         client.write(Message::Frame(frame)).await;
+        if code == 1009 {
+            let Got::Event(name, data) = client.next().await else { panic!("{shown}") };
+            assert_eq!((&*name, &data["code"]), ("exception", &json!("too_large")), "{shown}");
+        }
         assert_eq!(client.next().await, Got::Closed(Some(code)), "{shown}");
         lives(&mut healthy).await;
     }

@@ -58,8 +58,9 @@ pub trait Handler: Send + Sync + 'static {
 
     /// A message of `len` bytes was over [`Config::max_payload`] and is lost.
     ///
-    /// A WebSocket message over four times that closes the session unasked. A POST over four times that is answered 413;
-    /// `len` is what is known of its length then, and the session lives whatever the outcome.
+    /// `len` is what is known of it: of a message over four times the limit, only that. On a WebSocket the rest of such
+    /// a message cannot be read past, and the session closes whatever the outcome; a POST is answered 413, and the
+    /// session lives whatever the outcome.
     ///
     /// # Errors
     /// A reason to close the session, by default [`CloseReason::TooLarge`].

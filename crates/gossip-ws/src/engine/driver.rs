@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::registry::{Registry, Running};
 use super::session::Dialect;
 use super::{CloseReason, Handler, Session};
-use crate::transport::{Incoming, WsReader};
+use crate::transport::{Incoming, OVERSIZE_FACTOR, WsReader};
 
 /// How long a closed WebSocket may take to end.
 pub(super) const CLOSE_WAIT: Duration = Duration::from_secs(1);
@@ -172,7 +172,13 @@ async fn read<H: Handler>(session: &Session, handler: &H, source: Source) -> Clo
             Ok(incoming) => incoming,
             Err(error) => {
                 tracing::debug!(session = session.number(), %error, "WebSocket ended");
-                return CloseReason::from(&error);
+                let reason = CloseReason::from(&error);
+                if reason == CloseReason::TooLarge {
+                    // The handler may say so; it cannot keep a connection whose rest cannot be read.
+                    let limit = session.config().max_payload.saturating_mul(OVERSIZE_FACTOR);
+                    let _ = oversized(session, handler, limit.saturating_add(1));
+                }
+                return reason;
             }
         };
         if let Err(reason) = frame(session, handler, incoming).await {
