@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use gossip_core::access::Identity;
+use gossip_proto::id::{RoomId, Seq};
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
 use gossip_proto::request::Request;
@@ -68,6 +69,16 @@ impl Connection {
         let announced = session.announcement();
         if let Ok(()) = self.session.set(session) {
             self.link.gateway.inbox(self.link.id()).push(announced);
+        }
+    }
+
+    /// Goes on in these rooms, each after the last event the client has: the `resume` of a handshake. Without an
+    /// authentication before it, nothing happens.
+    pub async fn resume(&self, rooms: Vec<(RoomId, Seq)>) {
+        if let Some(session) = self.session.get()
+            && !rooms.is_empty()
+        {
+            session.resume(rooms).await;
         }
     }
 

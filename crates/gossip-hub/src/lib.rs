@@ -25,6 +25,7 @@ mod event;
 mod gateway;
 mod inbox;
 mod janitor;
+mod join;
 mod outbox;
 mod session;
 mod shard;

@@ -7,28 +7,27 @@ use std::time::Instant;
 use gossip_core::access::{Access, Identity, Reach};
 use gossip_core::command::{Action, Actor, Command};
 use gossip_core::status::may_set_status;
-use gossip_proto::id::{IntentId, RoomId, Seq};
+use gossip_proto::id::{IntentId, RoomId};
 use gossip_proto::model::{Intent, Vote};
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
 use gossip_proto::request::{Page, Request, RequestId};
 use gossip_store::queue::refusal_of;
-use gossip_store::{Cursor, Error as StoreError, JoinQuery, Missed};
-use tokio::sync::oneshot;
+use gossip_store::{Cursor, Error as StoreError, JoinQuery};
 
 use crate::connection::Link;
 use crate::gateway::Ticket;
 use crate::outbox::ReplyTo;
-use crate::shard::{Item, Snapshot, Subscribed, too_many_rooms};
+use crate::shard::Item;
 
 /// Who a session is, and what that allows: replaced as a whole when the token is refreshed.
-struct Credentials {
-    identity: Identity,
+pub(crate) struct Credentials {
+    pub(crate) identity: Identity,
     reach: Reach,
 }
 
 pub(crate) struct Session {
-    link: Arc<Link>,
+    pub(crate) link: Arc<Link>,
     credentials: Mutex<Arc<Credentials>>,
 }
 
@@ -43,7 +42,7 @@ impl Session {
         Credentials { identity, reach }
     }
 
-    fn credentials(&self) -> Arc<Credentials> {
+    pub(crate) fn credentials(&self) -> Arc<Credentials> {
         Arc::clone(&self.credentials.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -148,37 +147,6 @@ impl Session {
         }
     }
 
-    /// Joins in two halves: first events are kept, then the snapshot is read; see [`crate::shard`]. Answers itself
-    /// unless it is refused.
-    async fn join(&self, me: &Credentials, room: RoomId, query: JoinQuery, to: &ReplyTo) -> Result<(), Refusal> {
-        self.check(me, room).await?;
-        let id = self.link.id();
-        let (done, subscribed) = oneshot::channel();
-        let needs_snapshot = query != JoinQuery::default();
-        self.link.send(Item::Subscribe { id, room, to: to.clone(), needs_snapshot, done }).await;
-        match subscribed.await {
-            // A shard that is gone has nobody left to answer.
-            Ok(Subscribed::Done) | Err(_) => return Ok(()),
-            Ok(Subscribed::TooManyRooms) => return Err(too_many_rooms(self.link.gateway.config.shard_limits())),
-            Ok(Subscribed::Loading) => {}
-        }
-        let snapshot = self.read(self.link.gateway.store.room(room, query)).await.map(|snapshot| {
-            let (recovered, replay) = match snapshot.missed {
-                None => (None, Vec::new()),
-                Some(Missed::Unrecoverable) => (Some(false), Vec::new()),
-                Some(Missed::All(events)) => (Some(true), events),
-            };
-            let seq: Seq = snapshot.seq;
-            Snapshot {
-                seq,
-                reply: Reply::Joined { room_id: room, seq, recovered, intents: snapshot.intents },
-                replay: replay.iter().map(crate::gateway::event_of).collect(),
-            }
-        });
-        self.link.send(Item::Joined { id, room, to: to.clone(), snapshot }).await;
-        Ok(())
-    }
-
     async fn list(
         &self,
         me: &Credentials,
@@ -211,7 +179,7 @@ impl Session {
         }
     }
 
-    async fn check(&self, me: &Credentials, room: RoomId) -> Result<(), Refusal> {
+    pub(crate) async fn check(&self, me: &Credentials, room: RoomId) -> Result<(), Refusal> {
         let is_member = match me.reach.access(room) {
             Access::IfMember => self.read(self.link.gateway.store.is_member(room, me.identity.user)).await?,
             Access::Granted | Access::NotClaimed => false,
@@ -220,7 +188,7 @@ impl Session {
     }
 
     /// Waits for the store, but not longer than `STORE_TIMEOUT`.
-    async fn read<T>(&self, query: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refusal> {
+    pub(crate) async fn read<T>(&self, query: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refusal> {
         match tokio::time::timeout(self.link.gateway.config.store_timeout, query).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {

@@ -110,9 +110,10 @@ impl Shard {
                 // Who asked may be gone; then so is the connection, and this was for nothing.
                 let _ = done.send(self.subscribe(id, room, &to, needs_snapshot));
             }
-            Item::Joined { id, room, to, snapshot } => self.joined(id, room, &to, snapshot),
+            Item::Joined { id, room, to, snapshot } => self.joined(id, room, to.as_ref(), snapshot),
             Item::Leave { id, room, to } => self.leave(id, room, &to),
             Item::Committed { events, answers } => self.committed(&events, answers),
+            Item::Tell { id, event } => self.tell(id, &event),
             Item::Emit { audience, event } => self.emit(audience, &event),
             Item::CloseSome { count, close, done } => {
                 self.close_some(count, close);
@@ -151,9 +152,12 @@ impl Shard {
     /// Takes a member out of a room and tells it (contract §3, `room_closed`).
     fn close_room(&mut self, id: ConnectionId, room: RoomId, code: Code) {
         self.unsubscribe(id, room);
+        self.tell(id, &room_closed(room, code));
+    }
+
+    fn tell(&mut self, id: ConnectionId, event: &Arc<Event>) {
         if let Some(connection) = self.connections.get(&id) {
-            let data = json!({ "roomId": room, "code": code });
-            connection.peer.outbox.event(&Arc::new(Event::new("room_closed", data.to_string())));
+            connection.peer.outbox.event(event);
             touch(&mut self.dirty, &connection.peer);
         }
     }
@@ -194,7 +198,7 @@ impl Shard {
         }
     }
 
-    fn joined(&mut self, id: ConnectionId, room_id: RoomId, to: &ReplyTo, snapshot: Result<Snapshot, Refusal>) {
+    fn joined(&mut self, id: ConnectionId, room_id: RoomId, to: Option<&ReplyTo>, snapshot: Result<Snapshot, Refusal>) {
         let Some(room) = self.rooms.get_mut(&room_id) else { return };
         let Some(member) = room.members.get_mut(&id) else { return };
         let Membership::Loading { kept, before } = &mut member.membership else { return };
@@ -204,7 +208,9 @@ impl Shard {
         let is_overfull = kept.len() >= MAX_KEPT;
         let after = match snapshot {
             Ok(Snapshot { seq, reply, replay }) if !is_overfull => {
-                peer.outbox.reply(to, &Ok(reply));
+                if let Some(to) = to {
+                    peer.outbox.reply(to, &Ok(reply));
+                }
                 for event in &replay {
                     peer.outbox.event(event);
                 }
@@ -214,11 +220,15 @@ impl Shard {
                 seq
             }
             snapshot => {
-                peer.outbox.reply(to, &Err(snapshot.err().unwrap_or_else(Refusal::unavailable)));
+                let refusal = snapshot.err().unwrap_or_else(Refusal::unavailable);
+                let code = refusal.code;
+                if let Some(to) = to {
+                    peer.outbox.reply(to, &Err(refusal));
+                }
                 match before {
                     Some(before) if !is_overfull => before,
-                    Some(_) => return self.close_room(id, room_id, Code::Unavailable),
-                    None => return self.unsubscribe(id, room_id),
+                    None if to.is_some() => return self.unsubscribe(id, room_id),
+                    _ => return self.close_room(id, room_id, code),
                 }
             }
         };
@@ -364,6 +374,11 @@ impl Member {
             Membership::Live { .. } | Membership::Loading { .. } => {}
         }
     }
+}
+
+/// What a client is told of a room that it has no longer.
+pub(crate) fn room_closed(room: RoomId, code: Code) -> Arc<Event> {
+    Arc::new(Event::new("room_closed", json!({ "roomId": room, "code": code }).to_string()))
 }
 
 fn touch(dirty: &mut Vec<Arc<Peer>>, peer: &Arc<Peer>) {

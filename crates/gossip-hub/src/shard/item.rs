@@ -79,7 +79,8 @@ pub(crate) enum Item {
     Joined {
         id: ConnectionId,
         room: RoomId,
-        to: ReplyTo,
+        /// Whom to answer; none for a room that is resumed, of which the client is told otherwise.
+        to: Option<ReplyTo>,
         snapshot: Result<Snapshot, Refusal>,
     },
     Leave {
@@ -90,6 +91,11 @@ pub(crate) enum Item {
     Committed {
         events: Arc<[RoomEvent]>,
         answers: Vec<Answer>,
+    },
+    /// An event for one connection.
+    Tell {
+        id: ConnectionId,
+        event: Arc<Event>,
     },
     Emit {
         audience: Audience,

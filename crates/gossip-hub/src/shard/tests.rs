@@ -83,12 +83,12 @@ impl Bench {
     fn joined(&mut self, id: u64, room: RoomId, seq: u64, replay: &[u64]) {
         let reply = Reply::Joined { room_id: room, seq: Seq(seq), recovered: None, intents: None };
         let snapshot = Ok(Snapshot { seq: Seq(seq), reply, replay: replay.iter().map(|n| event(*n)).collect() });
-        self.shard.handle(Item::Joined { id: ConnectionId(id), room, to: ReplyTo::NOBODY, snapshot });
+        self.shard.handle(Item::Joined { id: ConnectionId(id), room, to: Some(ReplyTo::NOBODY), snapshot });
     }
 
     fn not_joined(&mut self, id: u64, room: RoomId) {
         let snapshot = Err(Refusal::unavailable());
-        self.shard.handle(Item::Joined { id: ConnectionId(id), room, to: ReplyTo::NOBODY, snapshot });
+        self.shard.handle(Item::Joined { id: ConnectionId(id), room, to: Some(ReplyTo::NOBODY), snapshot });
     }
 
     fn commit(&mut self, room: RoomId, seqs: impl IntoIterator<Item = u64>) {
@@ -171,6 +171,22 @@ fn a_failed_snapshot_leaves_a_newcomer_out_and_a_member_in() {
     bench.not_joined(1, ROOM);
     bench.commit(ROOM, [3]);
     assert_eq!(client.take(), ["joined at 1", "refused Unavailable", "e 2", "e 3"]);
+}
+
+#[test]
+fn a_room_that_is_resumed_is_not_answered_but_closed_where_it_fails() {
+    let mut bench = Bench::new(10);
+    let client = bench.open(1);
+    for (room, snapshot) in [(ROOM, true), (OTHER, false)] {
+        bench.subscribe(1, room, true);
+        let reply = Reply::Joined { room_id: room, seq: Seq(2), recovered: None, intents: None };
+        let snapshot = Some(Snapshot { seq: Seq(2), reply, replay: vec![event(2)] }).filter(|_| snapshot);
+        let snapshot = snapshot.ok_or_else(Refusal::unavailable);
+        bench.shard.handle(Item::Joined { id: ConnectionId(1), room, to: None, snapshot });
+    }
+    bench.commit(ROOM, [3]);
+    let closed = format!(r#"room_closed {{"code":"unavailable","roomId":"{OTHER}"}}"#);
+    assert_eq!(client.take(), ["e 2", &closed, "e 3"]);
 }
 
 #[test]

@@ -52,12 +52,12 @@ impl App for GossipSockets {
             request.session.close(CloseReason::Shutdown);
             return None;
         }
-        let identity = Handshake::parse(request.auth.as_deref()).and_then(|handshake| {
+        let handshake = Handshake::parse(request.auth.as_deref()).and_then(|handshake| {
             let verify = |token| self.gateway.verify(&token, handshake.user_id);
-            handshake.token.map(verify).transpose()
+            Ok((handshake.token.map(verify).transpose()?, handshake.resume))
         });
-        let identity = match identity {
-            Ok(identity) => identity,
+        let (identity, resume) = match handshake {
+            Ok(handshake) => handshake,
             Err(refusal) => {
                 tracing::info!(peer = %request.session.peer(), code = ?refusal.code, "handshake refused");
                 request.refuse(&json(&ConnectError { message: &refusal.message, data: &refusal }));
@@ -72,6 +72,7 @@ impl App for GossipSockets {
             connection.authenticate(identity);
         }
         socket.flush();
+        connection.resume(resume).await;
         Some(GossipSocket { connection, max_payload: self.max_payload })
     }
 
