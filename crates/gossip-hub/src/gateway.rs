@@ -2,7 +2,7 @@
 //! [`Connection`], and speaks to rooms, users and everybody on the server's behalf.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use gossip_core::access::{Identity, RoomAccess};
@@ -16,7 +16,7 @@ use gossip_proto::socketio::RESERVED_EVENTS;
 use gossip_store::queue::{Batch, CommitQueue, Config as QueueConfig, Sink};
 use gossip_store::{LogEvent, Store};
 use serde::Serialize;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use crate::auth::Verifier;
@@ -24,11 +24,13 @@ use crate::connection::{Connection, Link};
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::event::Event;
+use crate::failure::{Failure, vital};
 use crate::inbox::Inbox;
 use crate::janitor;
 use crate::outbox::{Close, Outbox, ReplyTo};
 use crate::shard::{self, Answer, Audience, ConnectionId, Item, Limits, Peer, RoomEvent, Shard};
 use crate::stats::{ConnectionStats, Stats};
+use crate::under_way::UnderWay;
 
 /// A drain closes connections in so many batches, a pause apart, unless there are few.
 const DRAIN_BATCHES: usize = 20;
@@ -108,35 +110,6 @@ pub(crate) struct Inner {
     failure: Arc<Failure>,
 }
 
-/// Whether a task that everything depends on has ended, which only a fault of ours brings about.
-#[derive(Default)]
-struct Failure {
-    happened: AtomicBool,
-    noticed: Notify,
-}
-
-/// Held by such a task.
-struct Vital(Arc<Failure>);
-
-impl Drop for Vital {
-    fn drop(&mut self) {
-        self.0.happened.store(true, Ordering::SeqCst);
-        self.0.noticed.notify_waiters();
-    }
-}
-
-async fn vital(task: impl Future<Output = ()>, held: Vital) {
-    task.await;
-    drop(held);
-}
-
-/// Commands that were accepted and not answered yet.
-#[derive(Default)]
-struct UnderWay {
-    count: AtomicUsize,
-    none: Notify,
-}
-
 impl Inner {
     pub(crate) fn inbox(&self, id: ConnectionId) -> &Inbox<Item> {
         &self.inboxes[index(id, self.inboxes.len())]
@@ -149,7 +122,7 @@ impl Inner {
     /// Accepts a command, or gives the ticket back: while draining nothing new is accepted.
     pub(crate) async fn submit(&self, command: Command, ticket: Ticket) -> Result<(), Ticket> {
         // Counted before it looks: a drain that has begun either sees it or is seen.
-        self.under_way.count.fetch_add(1, Ordering::SeqCst);
+        self.under_way.begin();
         if self.draining.load(Ordering::SeqCst) {
             self.under_way.finish(1);
             return Err(ticket);
@@ -164,24 +137,6 @@ impl Inner {
     async fn send_all(&self, item: impl Fn() -> Item) {
         for inbox in &*self.inboxes {
             inbox.send(item()).await;
-        }
-    }
-}
-
-impl UnderWay {
-    fn finish(&self, count: usize) {
-        if self.count.fetch_sub(count, Ordering::SeqCst) == count {
-            self.none.notify_waiters();
-        }
-    }
-
-    async fn finished(&self) {
-        loop {
-            let none = self.none.notified();
-            if self.count.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            none.await;
         }
     }
 }
@@ -257,15 +212,14 @@ impl Gateway {
                 let inbox = Arc::new(Inbox::default());
                 let shard = Shard::new(config.shard_limits(), Arc::clone(&directory), Arc::clone(&stats));
                 let running = shard::run(shard, Arc::clone(&inbox), Arc::clone(&env));
-                tasks.push(tokio::spawn(vital(running, Vital(Arc::clone(&failure)))).abort_handle());
+                tasks.push(tokio::spawn(vital(running, Arc::clone(&failure))).abort_handle());
                 inbox
             })
             .collect();
         let under_way = Arc::new(UnderWay::default());
         let publisher = Publisher { inboxes: Arc::clone(&inboxes), under_way: Arc::clone(&under_way) };
         let (queue, writing) = CommitQueue::start(Arc::clone(&store), Arc::clone(&env), config.queue, publisher);
-        let held = Vital(Arc::clone(&failure));
-        tokio::spawn(vital(async { drop(writing.await) }, held));
+        tokio::spawn(vital(async { drop(writing.await) }, Arc::clone(&failure)));
         let inner = Arc::new(Inner {
             config,
             store,
@@ -352,21 +306,14 @@ impl Gateway {
     /// Whether it can serve: the store answers in time, nothing has failed, and it is not draining.
     pub async fn is_ready(&self) -> bool {
         let ping = tokio::time::timeout(self.inner.config.store_timeout, self.inner.store.ping());
-        let can_serve = !self.is_draining() && !self.inner.failure.happened.load(Ordering::SeqCst);
+        let can_serve = !self.is_draining() && !self.inner.failure.has_happened();
         can_serve && matches!(ping.await, Ok(Ok(())))
     }
 
     /// Resolves if a task that everything depends on ends, which only a fault of ours brings about: the process should
     /// then end, and start anew.
     pub async fn failed(&self) {
-        let failure = &self.inner.failure;
-        loop {
-            let noticed = failure.noticed.notified();
-            if failure.happened.load(Ordering::SeqCst) {
-                return;
-            }
-            noticed.await;
-        }
+        self.inner.failure.happened().await;
     }
 
     /// Ends in good order: nothing new is accepted, every accepted command is carried out and acked, then every client

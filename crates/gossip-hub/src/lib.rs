@@ -22,6 +22,7 @@ mod connection;
 mod directory;
 mod error;
 mod event;
+mod failure;
 mod gateway;
 mod inbox;
 mod janitor;
@@ -31,6 +32,7 @@ mod session;
 mod shard;
 mod stats;
 mod system;
+mod under_way;
 
 pub use auth::{Claims, Key, Verifier, VerifierConfig};
 pub use connection::Connection;

@@ -86,15 +86,15 @@ impl Session {
                 return self.link.send(Item::Leave { id: self.link.id(), room: room_id, to }).await;
             }
             Request::ListGossip { room_id, page, status } => {
-                self.link.peer.all_answered().await;
+                self.link.peer.under_way.finished().await;
                 self.list(&me, room_id, page, status).await
             }
             Request::GetGossip { intent_id } => {
-                self.link.peer.all_answered().await;
+                self.link.peer.under_way.finished().await;
                 self.visible(&me, intent_id).await.map(|(intent, my_vote)| Reply::OneIntent { intent, my_vote })
             }
             Request::ListUpdates { intent_id, page } => {
-                self.link.peer.all_answered().await;
+                self.link.peer.under_way.finished().await;
                 self.list_updates(&me, intent_id, page).await
             }
             command => match self.command(&me, command) {
@@ -137,11 +137,11 @@ impl Session {
 
     async fn submit(&self, command: Command, to: ReplyTo, arrived: Instant) {
         let peer = Arc::clone(&self.link.peer);
-        peer.begin_command();
+        peer.under_way.begin();
         if let Err(Ticket::Client { to, arrived, peer }) =
             self.link.gateway.submit(command, Ticket::Client { peer, to, arrived }).await
         {
-            peer.end_command();
+            peer.under_way.finish(1);
             let refusal = Refusal::new(Code::Unavailable, "the server is shutting down; nothing was written");
             self.link.reply(&to, arrived, &Err(refusal));
         }

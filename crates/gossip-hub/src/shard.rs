@@ -281,7 +281,7 @@ impl Shard {
         for Answer { peer, to, arrived, reply } in answers {
             self.stats.answered(arrived, reply.is_err(), now);
             peer.outbox.reply(&to, &reply);
-            peer.end_command();
+            peer.under_way.finish(1);
             touch(&mut self.dirty, &peer);
         }
     }

@@ -1,9 +1,8 @@
 //! What a client asks, read from an event's name and data (contract §2): shapes and types, naming the member at fault.
 //! Lengths, ranges and rights are not decided here but in gossip-core.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::str::FromStr;
+mod fields;
+mod handshake;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -11,6 +10,9 @@ use serde_json::value::RawValue;
 use crate::id::{IntentId, RoomId, Seq, UserId};
 use crate::model::{Status, VoteAction};
 use crate::refusal::{Code, Refusal};
+use fields::{Fields, id, json, text, whole_number, word};
+
+pub use handshake::Handshake;
 
 /// The most items a page or a history holds.
 pub const MAX_LIMIT: u64 = 100;
@@ -221,47 +223,6 @@ impl Request {
     }
 }
 
-/// The `auth` of a Socket.IO handshake (contract §1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Handshake {
-    /// The JWT; without one the socket may still send `authenticate`.
-    pub token: Option<Token>,
-    /// Must equal the token's `sub`.
-    pub user_id: Option<UserId>,
-    /// The rooms to go on in, each with the last event the client has (contract §4, Resume).
-    pub resume: Vec<(RoomId, Seq)>,
-}
-
-impl Handshake {
-    /// Reads it; members that nobody asks for are ignored.
-    ///
-    /// # Errors
-    /// `invalid_token`, its message naming the member at fault; `invalid_input` for a bad `resume`.
-    pub fn parse(auth: Option<&RawValue>) -> Result<Handshake, Refusal> {
-        let none = || Handshake { token: None, user_id: None, resume: Vec::new() };
-        let Some(auth) = auth else { return Ok(none()) };
-        let bad_token = |wrong: Refusal| {
-            let message = format!("{} {}", wrong.field.unwrap_or("auth"), wrong.message);
-            Refusal::new(Code::InvalidToken, message)
-        };
-        let fields = Fields::read(Some(auth)).map_err(bad_token)?;
-        let token = fields.optional("token", |raw| text(raw).map(Token)).map_err(bad_token)?;
-        let user_id = fields.optional("userId", id).map_err(bad_token)?;
-        let resume: Vec<(RoomId, Seq)> = fields.optional("resume", resumed_rooms)?.unwrap_or_default();
-        if token.is_none() && !resume.is_empty() {
-            return Err(Refusal::invalid("resume", "needs a token beside it"));
-        }
-        Ok(Handshake { token, user_id, resume })
-    }
-}
-
-fn resumed_rooms(raw: &RawValue) -> Result<Vec<(RoomId, Seq)>, Wrong> {
-    let wrong = || Wrong::from("must be an object with room ids as names and whole numbers as values");
-    let rooms: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
-    let read = |(room, seq): (&Cow<'_, str>, &&RawValue)| Some((room.parse().ok()?, whole_number(seq).map(Seq).ok()?));
-    rooms.iter().map(read).collect::<Option<_>>().ok_or_else(wrong)
-}
-
 /// Why an event that carries binary is refused: the contract has none, so it names the member that does (`data` where
 /// it is the whole, or a member that nobody asks for).
 #[must_use]
@@ -301,92 +262,6 @@ fn holds_placeholder(value: &Value) -> bool {
         Value::Array(items) => items.iter().any(holds_placeholder),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
-}
-
-type Wrong = Cow<'static, str>;
-
-/// The members of a data object, each still as it came: one that is wrong, however deep or large, spoils only itself.
-/// Members that nobody asks for are ignored.
-struct Fields<'a>(HashMap<Cow<'a, str>, &'a RawValue>);
-
-impl<'a> Fields<'a> {
-    fn read(data: Option<&'a RawValue>) -> Result<Self, Refusal> {
-        let raw = data.ok_or_else(|| Refusal::invalid("data", "must be an object"))?;
-        serde_json::from_str(raw.get()).map(Fields).map_err(|_| Refusal::invalid("data", "must be an object"))
-    }
-
-    /// The member, unless it is missing or `null`, which mean the same to a JavaScript client.
-    fn present(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.get(name).copied().filter(|raw| raw.get() != "null")
-    }
-
-    fn optional<T>(
-        &self,
-        name: &'static str,
-        read: impl FnOnce(&'a RawValue) -> Result<T, Wrong>,
-    ) -> Result<Option<T>, Refusal> {
-        self.present(name).map(read).transpose().map_err(|wrong| Refusal::invalid(name, wrong))
-    }
-
-    fn required<T>(
-        &self,
-        name: &'static str,
-        read: impl FnOnce(&'a RawValue) -> Result<T, Wrong>,
-    ) -> Result<T, Refusal> {
-        self.optional(name, read)?.ok_or_else(|| Refusal::invalid(name, "is required"))
-    }
-
-    fn request_id(&self) -> Result<Option<RequestId>, Refusal> {
-        self.optional("requestId", |raw| {
-            let id = text(raw)?;
-            match id.chars().count() {
-                1..=MAX_REQUEST_ID if !id.contains('\0') => Ok(RequestId(id)),
-                _ => Err("must have 1 to 64 characters".into()),
-            }
-        })
-    }
-
-    fn page(&self) -> Result<Page, Refusal> {
-        let limit = self.optional("limit", |raw| match whole_number(raw)? {
-            n @ 1..=MAX_LIMIT => Ok(n),
-            _ => Err("must be 1 to 100".into()),
-        })?;
-        Ok(Page { limit: limit.unwrap_or(DEFAULT_LIMIT), before: self.optional("before", text)? })
-    }
-}
-
-fn text(raw: &RawValue) -> Result<String, Wrong> {
-    if !raw.get().starts_with('"') {
-        return Err("must be a string".into());
-    }
-    // What is left to go wrong is an escape that stands for half a character.
-    serde_json::from_str(raw.get()).map_err(|_| "must be well-formed Unicode".into())
-}
-
-fn id<T: FromStr<Err = crate::id::NotAUuid>>(raw: &RawValue) -> Result<T, Wrong> {
-    text(raw)?.parse().map_err(|wrong: crate::id::NotAUuid| wrong.to_string().into())
-}
-
-fn word<T: FromStr<Err = crate::model::UnknownWord>>(raw: &RawValue) -> Result<T, Wrong> {
-    text(raw)?.parse().map_err(|wrong: crate::model::UnknownWord| wrong.to_string().into())
-}
-
-/// A whole number from 0, also as `5.0`, which some clients write.
-fn whole_number(raw: &RawValue) -> Result<u64, Wrong> {
-    /// Up to here a double counts in ones.
-    const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
-    if let Ok(number) = serde_json::from_str::<u64>(raw.get()) {
-        return Ok(number);
-    }
-    match serde_json::from_str::<f64>(raw.get()) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked on this line")]
-        Ok(number) if number.fract() == 0.0 && (0.0..=MAX_SAFE).contains(&number) => Ok(number as u64),
-        _ => Err("must be a whole number".into()),
-    }
-}
-
-fn json(raw: &RawValue) -> Result<Value, Wrong> {
-    serde_json::from_str(raw.get()).map_err(|_| "is nested too deeply, or holds what is no JSON value".into())
 }
 
 #[cfg(test)]
@@ -459,22 +334,6 @@ mod tests {
         assert_eq!(named(r#"{"metadata":{"a":[{"_placeholder":true,"num":0}]}}"#), Some("metadata"));
         assert_eq!(refuse_binary("new_gossip", None).field, Some("data"));
         assert_eq!(refuse_binary("shout", None).code, Code::UnknownEvent);
-    }
-
-    #[test]
-    fn a_handshake_may_lack_a_token_but_not_misspell_it() {
-        let parse = |auth: &str| Handshake::parse(Some(serde_json::from_str(auth).unwrap()));
-        assert_eq!(parse(r#"{"token":null,"other":1}"#), Ok(Handshake { token: None, user_id: None, resume: vec![] }));
-        let refusal = parse(r#"{"token":5}"#).unwrap_err();
-        assert_eq!((refusal.code, &*refusal.message), (Code::InvalidToken, "token must be a string"));
-        assert_eq!(parse(r#"{"token":"x","userId":"me"}"#).unwrap_err().code, Code::InvalidToken);
-        let resume = |resume: &str| parse(&format!(r#"{{"token":"x","resume":{resume}}}"#));
-        assert_eq!(resume(&format!(r#"{{"{ROOM}":7}}"#)).unwrap().resume, [(ROOM.parse().unwrap(), Seq(7))]);
-        assert_eq!(resume("null").unwrap().resume, []);
-        for bad in ["[]".to_owned(), "5".into(), r#"{"x":1}"#.into(), format!(r#"{{"{ROOM}":"1"}}"#)] {
-            assert_eq!(resume(&bad).unwrap_err().field, Some("resume"), "{bad}");
-        }
-        assert_eq!(parse(&format!(r#"{{"resume":{{"{ROOM}":7}}}}"#)).unwrap_err().field, Some("resume"));
     }
 
     #[test]

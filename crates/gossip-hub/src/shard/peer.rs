@@ -1,11 +1,9 @@
 //! A connection as its shard and the commands under way know it. Which rooms it is in, only the shard knows.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
-
-use tokio::sync::Notify;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::outbox::Outbox;
+use crate::under_way::UnderWay;
 
 /// Names a connection for as long as the process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,34 +16,12 @@ pub(crate) struct Peer {
     /// Something was queued since the last flush.
     dirty: AtomicBool,
     /// Commands that were accepted and not answered yet.
-    under_way: AtomicUsize,
-    answered: Notify,
+    pub(crate) under_way: UnderWay,
 }
 
 impl Peer {
     pub(crate) fn new(id: ConnectionId, outbox: Box<dyn Outbox>) -> Peer {
-        Peer { id, outbox, dirty: AtomicBool::new(false), under_way: AtomicUsize::new(0), answered: Notify::new() }
-    }
-
-    pub(crate) fn begin_command(&self) {
-        self.under_way.fetch_add(1, AcqRel);
-    }
-
-    pub(crate) fn end_command(&self) {
-        if self.under_way.fetch_sub(1, AcqRel) == 1 {
-            self.answered.notify_waiters();
-        }
-    }
-
-    /// Waits until every command is answered, so that who reads sees what they wrote.
-    pub(crate) async fn all_answered(&self) {
-        loop {
-            let answered = self.answered.notified();
-            if self.under_way.load(Acquire) == 0 {
-                return;
-            }
-            answered.await;
-        }
+        Peer { id, outbox, dirty: AtomicBool::new(false), under_way: UnderWay::default() }
     }
 
     /// Marks that something was queued; true for the first since the last flush.

@@ -1,0 +1,75 @@
+//! The `auth` of a Socket.IO handshake (contract §1 and §4, Resume): read here, judged elsewhere.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use super::Token;
+use super::fields::{Fields, Wrong, id, text, whole_number};
+use crate::id::{RoomId, Seq, UserId};
+use crate::refusal::{Code, Refusal};
+
+/// The `auth` of a Socket.IO handshake (contract §1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handshake {
+    /// The JWT; without one the socket may still send `authenticate`.
+    pub token: Option<Token>,
+    /// Must equal the token's `sub`.
+    pub user_id: Option<UserId>,
+    /// The rooms to go on in, each with the last event the client has (contract §4, Resume).
+    pub resume: Vec<(RoomId, Seq)>,
+}
+
+impl Handshake {
+    /// Reads it; members that nobody asks for are ignored.
+    ///
+    /// # Errors
+    /// `invalid_token`, its message naming the member at fault; `invalid_input` for a bad `resume`.
+    pub fn parse(auth: Option<&RawValue>) -> Result<Handshake, Refusal> {
+        let none = || Handshake { token: None, user_id: None, resume: Vec::new() };
+        let Some(auth) = auth else { return Ok(none()) };
+        let bad_token = |wrong: Refusal| {
+            let message = format!("{} {}", wrong.field.unwrap_or("auth"), wrong.message);
+            Refusal::new(Code::InvalidToken, message)
+        };
+        let fields = Fields::read(Some(auth)).map_err(bad_token)?;
+        let token = fields.optional("token", |raw| text(raw).map(Token)).map_err(bad_token)?;
+        let user_id = fields.optional("userId", id).map_err(bad_token)?;
+        let resume: Vec<(RoomId, Seq)> = fields.optional("resume", resumed_rooms)?.unwrap_or_default();
+        if token.is_none() && !resume.is_empty() {
+            return Err(Refusal::invalid("resume", "needs a token beside it"));
+        }
+        Ok(Handshake { token, user_id, resume })
+    }
+}
+
+fn resumed_rooms(raw: &RawValue) -> Result<Vec<(RoomId, Seq)>, Wrong> {
+    let wrong = || Wrong::from("must be an object with room ids as names and whole numbers as values");
+    let rooms: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
+    let read = |(room, seq): (&Cow<'_, str>, &&RawValue)| Some((room.parse().ok()?, whole_number(seq).map(Seq).ok()?));
+    rooms.iter().map(read).collect::<Option<_>>().ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: &str = "018f2a3e-0000-7000-8000-000000000001";
+
+    #[test]
+    fn a_handshake_may_lack_a_token_but_not_misspell_it() {
+        let parse = |auth: &str| Handshake::parse(Some(serde_json::from_str(auth).unwrap()));
+        assert_eq!(parse(r#"{"token":null,"other":1}"#), Ok(Handshake { token: None, user_id: None, resume: vec![] }));
+        let refusal = parse(r#"{"token":5}"#).unwrap_err();
+        assert_eq!((refusal.code, &*refusal.message), (Code::InvalidToken, "token must be a string"));
+        assert_eq!(parse(r#"{"token":"x","userId":"me"}"#).unwrap_err().code, Code::InvalidToken);
+        let resume = |resume: &str| parse(&format!(r#"{{"token":"x","resume":{resume}}}"#));
+        assert_eq!(resume(&format!(r#"{{"{ROOM}":7}}"#)).unwrap().resume, [(ROOM.parse().unwrap(), Seq(7))]);
+        assert_eq!(resume("null").unwrap().resume, []);
+        for bad in ["[]".to_owned(), "5".into(), r#"{"x":1}"#.into(), format!(r#"{{"{ROOM}":"1"}}"#)] {
+            assert_eq!(resume(&bad).unwrap_err().field, Some("resume"), "{bad}");
+        }
+        assert_eq!(parse(&format!(r#"{{"resume":{{"{ROOM}":7}}}}"#)).unwrap_err().field, Some("resume"));
+    }
+}
