@@ -186,6 +186,7 @@ impl Cli {
             Some(Some(value)) if value.is_empty() => arg.env(Resettable::Reset),
             _ => arg,
         });
+        unreadable(&command)?;
         let read = command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
         read.map_err(|error| {
             let text = error.render().to_string();
@@ -200,6 +201,37 @@ impl Cli {
         })
     }
 }
+
+/// Refuses what the parser could not name the variable of: bytes that are no text, and control characters, which would
+/// break the one line.
+fn unreadable(command: &clap::Command) -> Result<(), Unusable> {
+    let values = command.get_arguments().filter_map(|arg| Some((arg.get_env()?, std::env::var_os(arg.get_env()?)?)));
+    for (name, value) in values {
+        if value.to_str().is_none_or(|text| text.contains(char::is_control)) {
+            let text = format!("error: {}: must be text without control characters\n", name.to_string_lossy());
+            return Err(Unusable { text, exit_code: 2 });
+        }
+    }
+    Ok(())
+}
+
+/// Variables of the contract that this version does not know: those whose being ignored would do harm.
+pub const HARMFUL_TO_IGNORE: [(&str, &str); 2] = [
+    ("NATS_URL", "this version runs as one node"),
+    ("JWT_JWKS_FILE", "this version takes one key: JWT_SECRET or JWT_PUBLIC_KEY_FILE"),
+];
+
+/// Variables of the contract that this version does not know, and goes on without.
+pub const IGNORED: [&str; 8] = [
+    "MAX_SOCKETS_PER_USER",
+    "MAX_SOCKETS_PER_ADDRESS",
+    "RATE_CONNECT",
+    "RATE_AUTH_FAILURES",
+    "RATE_NEW_GOSSIP",
+    "RATE_VOTE_GOSSIP",
+    "RATE_COMMENT_GOSSIP",
+    "RATE_OTHER",
+];
 
 /// `500ms`, `10s`, `5m`, `24h`, `7d`.
 fn duration(text: &str) -> Result<Duration, String> {

@@ -21,10 +21,15 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Settings, TokenRole};
-use crate::{dev, token};
+use crate::{config, dev, token};
 
 /// What HTTP requests under way get at the end, even where nothing is left of `DRAIN_TIMEOUT`.
 const LAST_REQUESTS: Duration = Duration::from_millis(100);
+
+/// How long closing the database may take: with nothing under way it is a matter of milliseconds.
+const CLOSE_STORE: Duration = Duration::from_secs(1);
+/// Over how long a large crowd is closed, so that it does not return all at once; less where `DRAIN_TIMEOUT` is short.
+const MAX_SPREAD: Duration = Duration::from_secs(2);
 
 /// Why the daemon does not start, or ends.
 #[derive(Debug, thiserror::Error)]
@@ -154,11 +159,17 @@ impl Daemon {
             audience: settings.jwt_audience.clone(),
             leeway: settings.jwt_leeway,
         };
+        refuse_or_warn_of_unknown()?;
+        if settings.expiry_default_minutes > settings.expiry_max_minutes {
+            return Err(Error::Usage("EXPIRY_DEFAULT_MINUTES: must not be over EXPIRY_MAX_MINUTES".into()));
+        }
         let verifier = Verifier::new(key(settings, is_dev)?, verifier);
         let store = open_store(settings, is_dev).await?;
         let host = settings.ws_host.as_deref().unwrap_or(if is_dev { "127.0.0.1" } else { "0.0.0.0" });
         let failed = |source| Error::Listen { address: format!("{host}:{}", settings.ws_port), source };
-        let listener = TcpListener::bind((host, settings.ws_port)).await.map_err(failed)?;
+        let addresses = tokio::net::lookup_host((host, settings.ws_port)).await;
+        let addresses = addresses.map_err(|error| Error::Usage(format!("WS_HOST: no such address: {error}")))?;
+        let listener = TcpListener::bind(&*addresses.collect::<Vec<_>>()).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
 
         let dev_tokens = if is_dev { dev_tokens(settings, Arc::clone(&env))? } else { None };
@@ -198,22 +209,36 @@ impl Daemon {
     /// the database is closed. At most `DRAIN_TIMEOUT`; returns whether all was done by then.
     pub async fn stop(self) -> bool {
         let deadline = Instant::now() + self.drain_timeout;
-        let drained = timeout_at(deadline, self.gateway.drain(RETRY_AFTER_DRAIN)).await.is_ok();
+        let spread = MAX_SPREAD.min(self.drain_timeout / 4);
+        let drained = timeout_at(deadline, self.gateway.drain(RETRY_AFTER_DRAIN, spread)).await.is_ok();
         if !drained {
-            self.gateway.close_now().await;
+            // Those who are not told go with the process.
+            let _ = timeout_at(Instant::now() + LAST_REQUESTS, self.gateway.close_now()).await;
         }
         self.service.close_all();
         // The listener stays until then: polling clients fetch their last packets through it.
         let settled = timeout_at(deadline, self.service.settled()).await.is_ok();
         let last_requests = deadline.max(Instant::now() + LAST_REQUESTS);
         let ended = self.stop.send(last_requests).is_ok() && self.listening.await.is_ok();
-        let closed =
-            self.store.close().await.inspect_err(|error| tracing::error!(%error, "the database did not close"));
-        if !(drained && settled && ended) {
-            tracing::warn!(drained, settled, ended, "not everything was done at the end of DRAIN_TIMEOUT");
+        let closed = timeout_at(Instant::now() + CLOSE_STORE, self.store.close()).await;
+        let closed = matches!(closed, Ok(Ok(())));
+        if !(drained && settled && ended && closed) {
+            tracing::warn!(drained, settled, ended, closed, "not everything was done at the end of DRAIN_TIMEOUT");
         }
-        drained && settled && ended && closed.is_ok()
+        drained && settled && ended && closed
     }
+}
+
+/// Variables of the contract that this version does not know must not be believed to work.
+fn refuse_or_warn_of_unknown() -> Result<(), Error> {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if let Some((name, why)) = config::HARMFUL_TO_IGNORE.into_iter().find(|(name, _)| is_set(name)) {
+        return Err(Error::Usage(format!("{name}: {why}")));
+    }
+    for name in config::IGNORED.into_iter().filter(|name| is_set(name)) {
+        tracing::warn!("{name} is set, which this version does not know: nothing is limited by it");
+    }
+    Ok(())
 }
 
 fn gateway_config(settings: &Settings, is_dev: bool) -> GatewayConfig {
@@ -223,7 +248,7 @@ fn gateway_config(settings: &Settings, is_dev: bool) -> GatewayConfig {
         text: Limits {
             content: settings.max_content,
             expiry_max_minutes: settings.expiry_max_minutes as u64,
-            expiry_default_minutes: settings.expiry_default_minutes.min(settings.expiry_max_minutes) as u64,
+            expiry_default_minutes: settings.expiry_default_minutes as u64,
             ..Limits::default()
         },
         auth_timeout: settings.auth_timeout,

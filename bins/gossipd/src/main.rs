@@ -32,7 +32,6 @@ async fn main() -> ExitCode {
             return ExitCode::from(unusable.exit_code);
         }
     };
-    telemetry::start(&cli.settings);
     match run(&cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -43,6 +42,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: &Cli) -> Result<(), Error> {
+    telemetry::start(&cli.settings)?;
     match &cli.command {
         None => serve(cli).await,
         Some(Command::Migrate) => {
@@ -73,8 +73,10 @@ async fn serve(cli: &Cli) -> Result<(), Error> {
         () = daemon.failed() => return Err(Error::Failed),
     }
     tracing::info!("draining; a second signal ends at once");
+    let gateway = daemon.gateway().clone();
     let drained = tokio::select! {
         drained = daemon.stop() => drained,
+        () = gateway.failed() => return Err(Error::Failed),
         _ = terminate.recv() => false,
         _ = interrupt.recv() => false,
     };

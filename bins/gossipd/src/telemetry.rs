@@ -6,15 +6,19 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Settings};
+use crate::daemon::Error;
 
 /// Starts logging for the process; a second call changes nothing.
-pub fn start(settings: &Settings) {
-    let by_level = || EnvFilter::new(settings.log_level.as_str().to_ascii_lowercase());
+///
+/// # Errors
+/// When `RUST_LOG` cannot be read.
+pub fn start(settings: &Settings) -> Result<(), Error> {
     // Empty is not set, as for every variable.
     let by_module = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.trim().is_empty());
-    let parsed = by_module.map(|directives| directives.parse::<EnvFilter>());
-    let wrong = parsed.as_ref().and_then(|parsed| parsed.as_ref().err().map(ToString::to_string));
-    let filter = parsed.and_then(Result::ok).unwrap_or_else(by_level);
+    let filter = match by_module {
+        Some(directives) => directives.parse().map_err(|error| Error::Usage(format!("RUST_LOG: {error}")))?,
+        None => EnvFilter::new(settings.log_level.as_str().to_ascii_lowercase()),
+    };
     let is_terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal);
     let started = match settings.log_format {
@@ -24,7 +28,5 @@ pub fn start(settings: &Settings) {
     if let Err(error) = started {
         tracing::debug!(error, "logging was started before");
     }
-    if let Some(wrong) = wrong {
-        tracing::warn!(wrong, "RUST_LOG cannot be read; LOG_LEVEL is used");
-    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use gossip_proto::request::Request;
 use serde_json::value::RawValue;
 
 use crate::gateway::Inner;
-use crate::outbox::ReplyTo;
+use crate::outbox::{Asked, ReplyTo};
 use crate::session::Session;
 use crate::shard::{ConnectionId, Item, Peer};
 
@@ -32,9 +32,9 @@ impl Link {
     }
 
     /// Answers at once, past the shard: for what has no order with the room's events.
-    pub(crate) fn reply(&self, to: &ReplyTo, arrived: Instant, reply: &Result<Reply, Refusal>) {
-        self.gateway.stats.answered(arrived, reply.is_err(), Instant::now());
-        self.peer.outbox.reply(to, reply);
+    pub(crate) fn reply(&self, asked: &Asked, reply: &Result<Reply, Refusal>) {
+        self.gateway.stats.answered(asked.arrived, reply.is_err(), Instant::now());
+        self.peer.outbox.reply(&asked.to, reply);
         self.peer.outbox.flush();
     }
 }
@@ -85,9 +85,8 @@ impl Connection {
     /// Takes one event of the client: `data` is its first argument, `ack` the id of its callback. Returns when the
     /// next may be taken: a command has then been queued, in order, and is answered when it is committed.
     pub async fn receive(&self, event: &str, data: Option<&RawValue>, ack: Option<u64>) {
-        let arrived = Instant::now();
+        let asked = Asked { to: ReplyTo { event: Some(event.into()), ack }, arrived: Instant::now() };
         let request = Request::parse(event, data);
-        let to = ReplyTo { event: Some(event.into()), ack };
         let refused = match request {
             Err(refusal) => refusal,
             Ok(Request::Authenticate { token, user_id }) => {
@@ -96,19 +95,19 @@ impl Connection {
                     Ok(identity) => self.authenticated(identity).await,
                     Err(refusal) => Err(refusal),
                 };
-                return self.link.reply(&to, arrived, &reply);
+                return self.link.reply(&asked, &reply);
             }
             Ok(request) => match self.session.get() {
-                Some(session) => return session.request(request, to, arrived).await,
+                Some(session) => return session.request(request, asked).await,
                 None => Refusal::not_authenticated(),
             },
         };
-        self.link.reply(&to, arrived, &Err(refused));
+        self.link.reply(&asked, &Err(refused));
     }
 
     /// Refuses what could not even be read as an event, such as a message that was too large or carried bytes.
-    pub fn refuse(&self, to: &ReplyTo, refusal: Refusal) {
-        self.link.reply(to, Instant::now(), &Err(refusal));
+    pub fn refuse(&self, to: ReplyTo, refusal: Refusal) {
+        self.link.reply(&Asked { to, arrived: Instant::now() }, &Err(refusal));
     }
 
     async fn authenticated(&self, identity: Identity) -> Result<Reply, Refusal> {

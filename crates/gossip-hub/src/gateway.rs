@@ -27,17 +27,15 @@ use crate::event::Event;
 use crate::failure::{Failure, vital};
 use crate::inbox::Inbox;
 use crate::janitor;
-use crate::outbox::{Close, Outbox, ReplyTo};
+use crate::outbox::{Asked, Close, Outbox};
 use crate::shard::{self, Answer, Audience, ConnectionId, Item, Limits, Peer, RoomEvent, Shard};
 use crate::stats::{ConnectionStats, Stats};
 use crate::under_way::UnderWay;
 
 /// A drain closes connections in so many batches, a pause apart, unless there are few.
-const DRAIN_BATCHES: usize = 20;
+const DRAIN_BATCHES: u32 = 20;
 /// See [`DRAIN_BATCHES`]: a batch has at least so many connections.
 const DRAIN_BATCH_MIN: usize = 100;
-/// See [`DRAIN_BATCHES`].
-const DRAIN_PAUSE: Duration = Duration::from_millis(100);
 
 /// The name under which the contract's events go out.
 pub(crate) const GOSSIP_UPDATE: &str = "gossip_update";
@@ -88,8 +86,7 @@ impl GatewayConfig {
 pub(crate) enum Ticket {
     Client {
         peer: Arc<Peer>,
-        to: ReplyTo,
-        arrived: Instant,
+        asked: Asked,
     },
     /// Is told whether the command was carried out.
     Janitor(oneshot::Sender<bool>),
@@ -107,7 +104,7 @@ pub(crate) struct Inner {
     inboxes: Arc<[Arc<Inbox<Item>>]>,
     next_id: AtomicU64,
     draining: AtomicBool,
-    failure: Arc<Failure>,
+    pub(crate) failure: Arc<Failure>,
 }
 
 impl Inner {
@@ -164,9 +161,9 @@ impl Sink<Ticket> for Publisher {
         let mut answers: Vec<Vec<Answer>> = self.inboxes.iter().map(|_| Vec::new()).collect();
         for (ticket, result) in batch.results {
             match ticket {
-                Ticket::Client { peer, to, arrived } => {
+                Ticket::Client { peer, asked } => {
                     let reply = result.map(Into::into);
-                    answers[index(peer.id, self.inboxes.len())].push(Answer { peer, to, arrived, reply });
+                    answers[index(peer.id, self.inboxes.len())].push(Answer { peer, asked, reply });
                 }
                 Ticket::Janitor(done) => {
                     // A janitor that no longer waits is ending.
@@ -183,7 +180,7 @@ impl Sink<Ticket> for Publisher {
     }
 }
 
-/// A running gateway. Clones are the same one. When the last is gone and no connection is left, its tasks end.
+/// A running gateway. Clones are the same one. With the last of them its tasks end, whoever is still connected.
 #[derive(Clone)]
 pub struct Gateway {
     inner: Arc<Inner>,
@@ -317,9 +314,9 @@ impl Gateway {
     }
 
     /// Ends in good order: nothing new is accepted, every accepted command is carried out and acked, then every client
-    /// is told and closed, in batches, so that they do not all return at once. Who calls it takes no new connections
-    /// any more, decides how long to wait, and calls [`Gateway::close_now`] when that is over.
-    pub async fn drain(&self, retry_after: Duration) {
+    /// is told and closed, in batches over `spread`, so that they do not all return at once. Who calls it takes no new
+    /// connections any more, decides how long to wait, and calls [`Gateway::close_now`] when that is over.
+    pub async fn drain(&self, retry_after: Duration, spread: Duration) {
         self.inner.draining.store(true, Ordering::SeqCst);
         let retry_after_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
         let told = serde_json::json!({ "retryAfterMs": retry_after_ms });
@@ -329,10 +326,10 @@ impl Gateway {
         self.inner.under_way.finished().await;
         let shards = self.inner.inboxes.len();
         let active = usize::try_from(self.inner.stats.active()).unwrap_or(usize::MAX);
-        let each = active.div_ceil(DRAIN_BATCHES).max(DRAIN_BATCH_MIN).div_ceil(shards);
+        let each = active.div_ceil(DRAIN_BATCHES as usize).max(DRAIN_BATCH_MIN).div_ceil(shards);
         for _ in 1..active.div_ceil(each * shards) {
             self.close_some(each).await;
-            tokio::time::sleep(DRAIN_PAUSE).await;
+            tokio::time::sleep(spread / DRAIN_BATCHES).await;
         }
         self.close_now().await;
     }
@@ -347,8 +344,11 @@ impl Gateway {
         for inbox in &*self.inner.inboxes {
             let (done, closed) = oneshot::channel();
             inbox.send(Item::CloseSome { count, close: Close::Draining, done }).await;
-            // A shard that is gone has no connections.
-            let _ = closed.await;
+            tokio::select! {
+                // A shard that is gone closes nothing any more.
+                () = self.inner.failure.happened() => return,
+                _ = closed => {}
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
 use crate::event::Event;
-use crate::outbox::ReplyTo;
+use crate::outbox::Asked;
 use crate::session::{Credentials, Session};
 use crate::shard::{Item, Snapshot, Subscribed, room_closed, too_many_rooms};
 
@@ -22,12 +22,12 @@ impl Session {
         me: &Credentials,
         room: RoomId,
         query: JoinQuery,
-        to: &ReplyTo,
+        asked: &Asked,
     ) -> Result<(), Refusal> {
         self.check(me, room).await?;
-        if self.subscribe(room, to, query != JoinQuery::default()).await? == Subscribed::Loading {
+        if self.subscribe(room, Some(asked.clone()), query != JoinQuery::default()).await? == Subscribed::Loading {
             let snapshot = self.snapshot(room, query).await;
-            self.link.send(Item::Joined { id: self.link.id(), room, to: Some(to.clone()), snapshot }).await;
+            self.link.send(Item::Joined { id: self.link.id(), room, asked: Some(asked.clone()), snapshot }).await;
         }
         Ok(())
     }
@@ -39,20 +39,17 @@ impl Session {
         let id = self.link.id();
         let mut told = Map::new();
         let mut resumed = Vec::new();
+        // All rooms together may bring what one may: those past it are told to start anew.
         let mut budget = MAX_REPLAY_BYTES;
         for (room, since) in rooms {
-            match self.resume_one(&me, room, since).await {
-                Ok(Some(mut snapshot)) => {
-                    let bytes = snapshot.replay.iter().map(|event| event.data().len()).sum();
+            if self.link.peer.outbox.is_closed() {
+                return;
+            }
+            match self.resume_one(&me, room, since, budget).await {
+                Ok(Some(snapshot)) => {
+                    budget -= snapshot.replay.iter().map(|event| event.data().len()).sum::<usize>().min(budget);
                     let recovered = matches!(snapshot.reply, Reply::Joined { recovered: Some(true), .. });
-                    // All rooms together may bring what one may: those past it are told to start anew.
-                    let fits = budget.checked_sub(bytes);
-                    budget = fits.unwrap_or(budget);
-                    if fits.is_none() {
-                        snapshot.replay.clear();
-                    }
-                    let state = json!({ "seq": snapshot.seq, "recovered": recovered && fits.is_some() });
-                    told.insert(room.to_string(), state);
+                    told.insert(room.to_string(), json!({ "seq": snapshot.seq, "recovered": recovered }));
                     resumed.push((room, snapshot));
                 }
                 // The shard tells of it.
@@ -65,33 +62,43 @@ impl Session {
         let event = Arc::new(Event::new("resumed", json!({ "rooms": Value::Object(told) }).to_string()));
         self.link.send(Item::Tell { id, event }).await;
         for (room, snapshot) in resumed {
-            self.link.send(Item::Joined { id, room, to: None, snapshot: Ok(snapshot) }).await;
+            self.link.send(Item::Joined { id, room, asked: None, snapshot: Ok(snapshot) }).await;
         }
     }
 
     /// `None` where the shard had begun to keep events and is told that no snapshot comes.
-    async fn resume_one(&self, me: &Credentials, room: RoomId, since: Seq) -> Result<Option<Snapshot>, Refusal> {
+    async fn resume_one(
+        &self,
+        me: &Credentials,
+        room: RoomId,
+        since: Seq,
+        budget: usize,
+    ) -> Result<Option<Snapshot>, Refusal> {
         self.check(me, room).await?;
-        self.subscribe(room, &ReplyTo::NOBODY, true).await?;
-        match self.snapshot(room, JoinQuery { since: Some(since), history: None }).await {
+        self.subscribe(room, None, true).await?;
+        match self.snapshot(room, JoinQuery { since: Some(since), history: None, budget: Some(budget) }).await {
             Ok(snapshot) => Ok(Some(snapshot)),
             Err(refusal) => {
                 let snapshot = Err(refusal);
-                self.link.send(Item::Joined { id: self.link.id(), room, to: None, snapshot }).await;
+                self.link.send(Item::Joined { id: self.link.id(), room, asked: None, snapshot }).await;
                 Ok(None)
             }
         }
     }
 
-    async fn subscribe(&self, room: RoomId, to: &ReplyTo, needs_snapshot: bool) -> Result<Subscribed, Refusal> {
+    async fn subscribe(&self, room: RoomId, asked: Option<Asked>, needs_snapshot: bool) -> Result<Subscribed, Refusal> {
         let (done, subscribed) = oneshot::channel();
         let id = self.link.id();
-        self.link.send(Item::Subscribe { id, room, to: to.clone(), needs_snapshot, done }).await;
-        match subscribed.await {
-            Ok(Subscribed::TooManyRooms) => Err(too_many_rooms(self.link.gateway.config.shard_limits())),
-            Ok(other) => Ok(other),
+        self.link.send(Item::Subscribe { id, room, asked, needs_snapshot, done }).await;
+        let subscribed = tokio::select! {
+            () = self.link.gateway.failure.happened() => None,
+            subscribed = subscribed => subscribed.ok(),
+        };
+        match subscribed {
+            Some(Subscribed::TooManyRooms) => Err(too_many_rooms(self.link.gateway.config.shard_limits())),
+            Some(other) => Ok(other),
             // A shard that is gone has nobody left to answer.
-            Err(_) => Err(Refusal::new(Code::Unavailable, "the server is shutting down")),
+            None => Err(Refusal::new(Code::Unavailable, "the server is shutting down")),
         }
     }
 

@@ -2,6 +2,7 @@
 //! writes without blocking, and bounds what it holds.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
@@ -15,6 +16,14 @@ pub struct ReplyTo {
     pub event: Option<Box<str>>,
     /// The id of its ack callback. Without one a success is silent and a failure is an `exception` (contract §2).
     pub ack: Option<u64>,
+}
+
+/// A request as it waits for its answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) to: ReplyTo,
+    /// When it came.
+    pub(crate) arrived: Instant,
 }
 
 impl ReplyTo {
@@ -80,4 +89,7 @@ pub trait Outbox: Send + Sync + 'static {
 
     /// Ends the connection after what is queued.
     fn close(&self, close: Close);
+
+    /// Whether the client is gone, or told to go: nothing more will reach it.
+    fn is_closed(&self) -> bool;
 }

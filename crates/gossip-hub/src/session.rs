@@ -2,7 +2,6 @@
 //! queued for it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use gossip_core::access::{Access, Identity, Reach};
 use gossip_core::command::{Action, Actor, Command};
@@ -17,7 +16,7 @@ use gossip_store::{Cursor, Error as StoreError, JoinQuery};
 
 use crate::connection::Link;
 use crate::gateway::Ticket;
-use crate::outbox::ReplyTo;
+use crate::outbox::Asked;
 use crate::shard::Item;
 
 /// Who a session is, and what that allows: replaced as a whole when the token is refreshed.
@@ -67,23 +66,23 @@ impl Session {
     }
 
     /// Carries out a request; returns when the next may begin.
-    pub(crate) async fn request(&self, request: Request, to: ReplyTo, arrived: Instant) {
+    pub(crate) async fn request(&self, request: Request, asked: Asked) {
         let me = self.credentials();
         if me.identity.expires_at <= self.link.gateway.env.now() {
             let expired = Refusal::new(Code::TokenExpired, "the token has expired");
-            return self.link.reply(&to, arrived, &Err(expired));
+            return self.link.reply(&asked, &Err(expired));
         }
         let reply = match request {
             // Taken by the connection itself.
             Request::Authenticate { .. } => return,
             Request::JoinRoom { room_id, since, history } => {
-                match self.join(&me, room_id, JoinQuery { since, history }, &to).await {
+                match self.join(&me, room_id, JoinQuery { since, history, budget: None }, &asked).await {
                     Ok(()) => return,
                     Err(refusal) => Err(refusal),
                 }
             }
             Request::LeaveRoom { room_id } => {
-                return self.link.send(Item::Leave { id: self.link.id(), room: room_id, to }).await;
+                return self.link.send(Item::Leave { id: self.link.id(), room: room_id, asked }).await;
             }
             Request::ListGossip { room_id, page, status } => {
                 self.link.peer.under_way.finished().await;
@@ -98,11 +97,11 @@ impl Session {
                 self.list_updates(&me, intent_id, page).await
             }
             command => match self.command(&me, command) {
-                Ok(command) => return self.submit(command, to, arrived).await,
+                Ok(command) => return self.submit(command, asked).await,
                 Err(refusal) => Err(refusal),
             },
         };
-        self.link.reply(&to, arrived, &reply);
+        self.link.reply(&asked, &reply);
     }
 
     /// What a request asks to be changed, as far as that can be checked without the store.
@@ -135,15 +134,15 @@ impl Session {
         Ok(Command { actor, action, request_id })
     }
 
-    async fn submit(&self, command: Command, to: ReplyTo, arrived: Instant) {
+    async fn submit(&self, command: Command, asked: Asked) {
         let peer = Arc::clone(&self.link.peer);
         peer.under_way.begin();
-        if let Err(Ticket::Client { to, arrived, peer }) =
-            self.link.gateway.submit(command, Ticket::Client { peer, to, arrived }).await
+        if let Err(Ticket::Client { asked, peer }) =
+            self.link.gateway.submit(command, Ticket::Client { peer, asked }).await
         {
             peer.under_way.finish(1);
             let refusal = Refusal::new(Code::Unavailable, "the server is shutting down; nothing was written");
-            self.link.reply(&to, arrived, &Err(refusal));
+            self.link.reply(&asked, &Err(refusal));
         }
     }
 

@@ -24,7 +24,7 @@ use serde_json::json;
 
 use crate::directory::Directory;
 use crate::event::Event;
-use crate::outbox::{Close, ReplyTo};
+use crate::outbox::{Asked, Close, ReplyTo};
 use crate::stats::Stats;
 
 pub(crate) use item::{Answer, Audience, Item, RoomEvent, Snapshot, Subscribed};
@@ -106,12 +106,12 @@ impl Shard {
         match item {
             Item::Open { peer, authenticate_by } => self.open(peer, authenticate_by),
             Item::Authenticated { id, user, reach, expires_at } => self.authenticated(id, user, &reach, expires_at),
-            Item::Subscribe { id, room, to, needs_snapshot, done } => {
+            Item::Subscribe { id, room, asked, needs_snapshot, done } => {
                 // Who asked may be gone; then so is the connection, and this was for nothing.
-                let _ = done.send(self.subscribe(id, room, &to, needs_snapshot));
+                let _ = done.send(self.subscribe(id, room, asked.as_ref(), needs_snapshot));
             }
-            Item::Joined { id, room, to, snapshot } => self.joined(id, room, to.as_ref(), snapshot),
-            Item::Leave { id, room, to } => self.leave(id, room, &to),
+            Item::Joined { id, room, asked, snapshot } => self.joined(id, room, asked.as_ref(), snapshot),
+            Item::Leave { id, room, asked } => self.leave(id, room, &asked),
             Item::Committed { events, answers } => self.committed(&events, answers),
             Item::Tell { id, event } => self.tell(id, &event),
             Item::Emit { audience, event } => self.emit(audience, &event),
@@ -162,7 +162,13 @@ impl Shard {
         }
     }
 
-    fn subscribe(&mut self, id: ConnectionId, room_id: RoomId, to: &ReplyTo, needs_snapshot: bool) -> Subscribed {
+    fn subscribe(
+        &mut self,
+        id: ConnectionId,
+        room_id: RoomId,
+        asked: Option<&Asked>,
+        needs_snapshot: bool,
+    ) -> Subscribed {
         let Some(connection) = self.connections.get_mut(&id) else {
             return Subscribed::Done;
         };
@@ -186,8 +192,9 @@ impl Shard {
                 let after = before.map_or(seq, |before| before.max(seq));
                 room.members.insert(id, Member { peer: Arc::clone(&peer), membership: Membership::Live { after } });
                 let reply = Reply::Joined { room_id, seq: after, recovered: None, intents: None };
-                peer.outbox.reply(to, &Ok(reply));
-                touch(&mut self.dirty, &peer);
+                if let Some(asked) = asked {
+                    self.answer(&peer, asked, &Ok(reply));
+                }
                 Subscribed::Done
             }
             _ => {
@@ -198,57 +205,82 @@ impl Shard {
         }
     }
 
-    fn joined(&mut self, id: ConnectionId, room_id: RoomId, to: Option<&ReplyTo>, snapshot: Result<Snapshot, Refusal>) {
+    fn joined(
+        &mut self,
+        id: ConnectionId,
+        room_id: RoomId,
+        asked: Option<&Asked>,
+        snapshot: Result<Snapshot, Refusal>,
+    ) {
         let Some(room) = self.rooms.get_mut(&room_id) else { return };
         let Some(member) = room.members.get_mut(&id) else { return };
         let Membership::Loading { kept, before } = &mut member.membership else { return };
-        let (kept, before) = (std::mem::take(kept), *before);
+        let (mut kept, before) = (std::mem::take(kept), *before);
         let peer = Arc::clone(&member.peer);
         touch(&mut self.dirty, &peer);
         let is_overfull = kept.len() >= MAX_KEPT;
-        let after = match snapshot {
-            Ok(Snapshot { seq, reply, replay }) if !is_overfull => {
-                if let Some(to) = to {
-                    peer.outbox.reply(to, &Ok(reply));
-                }
-                for event in &replay {
-                    peer.outbox.event(event);
-                }
-                self.delivered += replay.len() as u64;
-                // Not earlier than the shard: what passed before the subscription, the snapshot has.
-                room.at = Some(room.at.unwrap_or(seq));
-                seq
-            }
-            snapshot => {
-                let refusal = snapshot.err().unwrap_or_else(Refusal::unavailable);
+        let snapshot = match snapshot {
+            Ok(snapshot) if !is_overfull => snapshot,
+            failed => {
+                let refusal = failed.err().unwrap_or_else(Refusal::unavailable);
                 let code = refusal.code;
-                if let Some(to) = to {
-                    peer.outbox.reply(to, &Err(refusal));
+                if let Some(asked) = asked {
+                    self.answer(&peer, asked, &Err(refusal));
                 }
-                match before {
-                    Some(before) if !is_overfull => before,
-                    None if to.is_some() => return self.unsubscribe(id, room_id),
-                    _ => return self.close_room(id, room_id, code),
-                }
+                return match before {
+                    Some(after) if !is_overfull => self.go_live(id, room_id, after, &kept),
+                    None if asked.is_some() => self.unsubscribe(id, room_id),
+                    _ => self.close_room(id, room_id, code),
+                };
             }
         };
+        let Snapshot { seq, reply, replay } = snapshot;
+        // Not earlier than the shard: what passed before the subscription, the snapshot has.
+        room.at = Some(room.at.unwrap_or(seq));
+        let is_replayed = matches!(reply, Reply::Joined { recovered: Some(true), .. });
+        if let Some(before) = before
+            && !is_replayed
+        {
+            // A member that only looked again was live all the while: what passed comes before the ack.
+            for (at, event) in kept.extract_if(.., |(at, _)| at.is_some_and(|at| at <= seq)) {
+                if at.is_some_and(|at| at > before) {
+                    peer.outbox.event(&event);
+                    self.delivered += 1;
+                }
+            }
+        }
+        if let Some(asked) = asked {
+            self.answer(&peer, asked, &Ok(reply));
+        }
+        replay.iter().for_each(|event| peer.outbox.event(event));
+        self.delivered += replay.len() as u64;
+        self.go_live(id, room_id, seq, &kept);
+    }
+
+    /// From here on events after `after` reach the member as they come, those that were kept first.
+    fn go_live(&mut self, id: ConnectionId, room: RoomId, after: Seq, kept: &[(Option<Seq>, Arc<Event>)]) {
+        let member = self.rooms.get_mut(&room).and_then(|room| room.members.get_mut(&id));
+        let Some(member) = member else { return };
         member.membership = Membership::Live { after };
         for (seq, event) in kept {
-            if seq.is_none_or(|seq| seq > after) {
-                peer.outbox.event(&event);
-                self.delivered += 1;
-            }
+            member.pass(*seq, event, &mut self.dirty, &mut self.delivered);
         }
     }
 
-    fn leave(&mut self, id: ConnectionId, room: RoomId, to: &ReplyTo) {
+    /// Queues the answer to a request.
+    fn answer(&mut self, peer: &Arc<Peer>, asked: &Asked, reply: &Result<Reply, Refusal>) {
+        self.stats.answered(asked.arrived, reply.is_err(), Instant::now());
+        peer.outbox.reply(&asked.to, reply);
+        touch(&mut self.dirty, peer);
+    }
+
+    fn leave(&mut self, id: ConnectionId, room: RoomId, asked: &Asked) {
         let Some(connection) = self.connections.get(&id) else {
             return;
         };
         let peer = Arc::clone(&connection.peer);
         self.unsubscribe(id, room);
-        peer.outbox.reply(to, &Ok(Reply::Left { room_id: room }));
-        touch(&mut self.dirty, &peer);
+        self.answer(&peer, asked, &Ok(Reply::Left { room_id: room }));
     }
 
     fn unsubscribe(&mut self, id: ConnectionId, room_id: RoomId) {
@@ -277,12 +309,9 @@ impl Shard {
                 member.pass(Some(committed.seq), &committed.event, &mut self.dirty, &mut self.delivered);
             }
         }
-        let now = Instant::now();
-        for Answer { peer, to, arrived, reply } in answers {
-            self.stats.answered(arrived, reply.is_err(), now);
-            peer.outbox.reply(&to, &reply);
+        for Answer { peer, asked, reply } in answers {
+            self.answer(&peer, &asked, &reply);
             peer.under_way.finish(1);
-            touch(&mut self.dirty, &peer);
         }
     }
 

@@ -123,8 +123,8 @@ enum Answer {
     Event(usize),
     /// A comment, and its event.
     Comment(Arc<Update>, usize),
-    /// It changed nothing: the intent as it was then.
-    Unchanged(Arc<Intent>),
+    /// It changed nothing: the intent and the room's seq as they were then.
+    Unchanged(Arc<Intent>, Seq),
 }
 
 /// An event that is not JSON yet: votes that come later in the batch still change its counts.
@@ -270,7 +270,7 @@ impl<'a> Run<'a> {
         }
         match (self.voted.get(&id), self.facts.intents.get(&id)) {
             (Some(event), _) => Ok(Answer::Event(*event)),
-            (None, Some(intent)) => Ok(Answer::Unchanged(Arc::clone(intent))),
+            (None, Some(intent)) => Ok(Answer::Unchanged(Arc::clone(intent), self.seq(intent.room_id))),
             (None, None) => Err(Refusal::intent_not_found()),
         }
     }
@@ -288,7 +288,10 @@ impl<'a> Run<'a> {
         change: Option<StatusChange>,
         reason: Option<&Text>,
     ) -> Answer {
-        let Some(change) = change else { return Answer::Unchanged(intent) };
+        let Some(change) = change else {
+            let seq = self.seq(intent.room_id);
+            return Answer::Unchanged(intent, seq);
+        };
         let mut after = (*intent).clone();
         change.apply(&mut after, self.now);
         let intent = Arc::new(after);
@@ -312,10 +315,7 @@ impl<'a> Run<'a> {
             Answer::Again(outcome) => outcome,
             Answer::Event(at) => Outcome::Intent { intent: Arc::clone(&intents[at]), seq: self.events[at].seq },
             Answer::Comment(update, at) => Outcome::Update { update, seq: self.events[at].seq },
-            Answer::Unchanged(intent) => {
-                let seq = self.seq(intent.room_id);
-                Outcome::Intent { intent, seq }
-            }
+            Answer::Unchanged(intent, seq) => Outcome::Intent { intent, seq },
         }
     }
 

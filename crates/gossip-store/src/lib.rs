@@ -63,6 +63,8 @@ pub struct JoinQuery {
     pub since: Option<Seq>,
     /// So many of the newest intents.
     pub history: Option<u64>,
+    /// With `since`: bytes of payload that may be replayed, where [`MAX_REPLAY_BYTES`] is too many.
+    pub budget: Option<usize>,
 }
 
 /// A room at one moment.

@@ -126,11 +126,16 @@ async fn the_log_replays_what_was_sent(f: Fixture) {
     }
     assert!(live.windows(2).all(|pair| pair[0].position.0 + 1 == pair[1].position.0));
     live.retain(|event| event.room == room);
-    let since = |n| JoinQuery { since: Some(Seq(n)), history: None };
+    let since = |n| JoinQuery { since: Some(Seq(n)), ..JoinQuery::default() };
     for n in 0..=4 {
         let snapshot = f.store.room(room, since(n)).await.unwrap();
         assert_eq!(snapshot.seq, Seq(4));
         assert_eq!(snapshot.missed, Some(Missed::All(live[usize::try_from(n).unwrap()..].to_vec())));
+    }
+    let bytes = live.iter().map(|event| event.payload.len()).sum();
+    for (budget, is_enough) in [(bytes, true), (bytes - 1, false)] {
+        let snapshot = f.store.room(room, JoinQuery { budget: Some(budget), ..since(0) }).await.unwrap();
+        assert_eq!(snapshot.missed != Some(Missed::Unrecoverable), is_enough);
     }
     for n in [5, u64::MAX] {
         assert_eq!(f.store.room(room, since(n)).await.unwrap().missed, Some(Missed::Unrecoverable));
@@ -144,10 +149,10 @@ async fn history_is_one_snapshot_with_seq(f: Fixture) {
         f.post(room, 1, text).await;
         f.env.advance_ms(1);
     }
-    let snapshot = f.store.room(room, JoinQuery { since: None, history: Some(2) }).await.unwrap();
+    let snapshot = f.store.room(room, JoinQuery { history: Some(2), ..JoinQuery::default() }).await.unwrap();
     let contents: Vec<_> = snapshot.intents.unwrap().into_iter().map(|intent| intent.content).collect();
     assert_eq!((snapshot.seq, contents, snapshot.missed), (Seq(3), vec!["c".to_owned(), "b".into()], None));
-    let none = f.store.room(room, JoinQuery { since: None, history: Some(0) }).await.unwrap();
+    let none = f.store.room(room, JoinQuery { history: Some(0), ..JoinQuery::default() }).await.unwrap();
     assert_eq!(none.intents, Some(vec![]));
 }
 
@@ -163,7 +168,7 @@ async fn pruning_leaves_no_hole_and_no_partial_replay(f: Fixture) {
     assert_eq!(f.store.prune(cutoff, 100).await.unwrap(), 1);
     assert_eq!(f.store.prune(cutoff, 100).await.unwrap(), 0);
     let missed = |since| {
-        let room = f.store.room(room, JoinQuery { since: Some(Seq(since)), history: None });
+        let room = f.store.room(room, JoinQuery { since: Some(Seq(since)), ..JoinQuery::default() });
         async { room.await.unwrap().missed.unwrap() }
     };
     assert_eq!(missed(0).await, Missed::Unrecoverable);

@@ -1,7 +1,6 @@
 //! What a shard is asked to do. Values only; what becomes of them is in [`super::Shard`].
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use gossip_core::access::Reach;
 use gossip_proto::id::{RoomId, Seq, UserId};
@@ -12,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::peer::{ConnectionId, Peer};
 use crate::event::Event;
-use crate::outbox::{Close, ReplyTo};
+use crate::outbox::{Asked, Close};
 
 /// An event of a room, with its place.
 #[derive(Debug, Clone)]
@@ -25,8 +24,7 @@ pub(crate) struct RoomEvent {
 /// The answer to a command under way.
 pub(crate) struct Answer {
     pub(crate) peer: Arc<Peer>,
-    pub(crate) to: ReplyTo,
-    pub(crate) arrived: Instant,
+    pub(crate) asked: Asked,
     pub(crate) reply: Result<Reply, Refusal>,
 }
 
@@ -72,7 +70,8 @@ pub(crate) enum Item {
     Subscribe {
         id: ConnectionId,
         room: RoomId,
-        to: ReplyTo,
+        /// Whom to answer if it is answered at once.
+        asked: Option<Asked>,
         needs_snapshot: bool,
         done: oneshot::Sender<Subscribed>,
     },
@@ -80,13 +79,13 @@ pub(crate) enum Item {
         id: ConnectionId,
         room: RoomId,
         /// Whom to answer; none for a room that is resumed, of which the client is told otherwise.
-        to: Option<ReplyTo>,
+        asked: Option<Asked>,
         snapshot: Result<Snapshot, Refusal>,
     },
     Leave {
         id: ConnectionId,
         room: RoomId,
-        to: ReplyTo,
+        asked: Asked,
     },
     Committed {
         events: Arc<[RoomEvent]>,

@@ -40,6 +40,10 @@ impl Outbox for Recorder {
     fn close(&self, close: Close) {
         self.push(format!("close {}", close.as_str()));
     }
+
+    fn is_closed(&self) -> bool {
+        false
+    }
 }
 
 const ROOM: RoomId = RoomId(Uuid::from_u128(1));
@@ -75,20 +79,19 @@ impl Bench {
 
     fn subscribe(&mut self, id: u64, room: RoomId, needs_snapshot: bool) -> Subscribed {
         let (done, mut subscribed) = oneshot::channel();
-        let to = ReplyTo::NOBODY;
-        self.shard.handle(Item::Subscribe { id: ConnectionId(id), room, to, needs_snapshot, done });
+        self.shard.handle(Item::Subscribe { id: ConnectionId(id), room, asked: Some(asked()), needs_snapshot, done });
         subscribed.try_recv().unwrap()
     }
 
     fn joined(&mut self, id: u64, room: RoomId, seq: u64, replay: &[u64]) {
         let reply = Reply::Joined { room_id: room, seq: Seq(seq), recovered: None, intents: None };
         let snapshot = Ok(Snapshot { seq: Seq(seq), reply, replay: replay.iter().map(|n| event(*n)).collect() });
-        self.shard.handle(Item::Joined { id: ConnectionId(id), room, to: Some(ReplyTo::NOBODY), snapshot });
+        self.shard.handle(Item::Joined { id: ConnectionId(id), room, asked: Some(asked()), snapshot });
     }
 
     fn not_joined(&mut self, id: u64, room: RoomId) {
         let snapshot = Err(Refusal::unavailable());
-        self.shard.handle(Item::Joined { id: ConnectionId(id), room, to: Some(ReplyTo::NOBODY), snapshot });
+        self.shard.handle(Item::Joined { id: ConnectionId(id), room, asked: Some(asked()), snapshot });
     }
 
     fn commit(&mut self, room: RoomId, seqs: impl IntoIterator<Item = u64>) {
@@ -99,6 +102,10 @@ impl Bench {
     fn emit(&mut self, audience: Audience) {
         self.shard.handle(Item::Emit { audience, event: Arc::new(Event::new("custom", "0")) });
     }
+}
+
+fn asked() -> Asked {
+    Asked { to: ReplyTo::NOBODY, arrived: Instant::now() }
 }
 
 fn event(seq: u64) -> Arc<Event> {
@@ -174,6 +181,19 @@ fn a_failed_snapshot_leaves_a_newcomer_out_and_a_member_in() {
 }
 
 #[test]
+fn a_member_that_only_looks_again_misses_nothing() {
+    let mut bench = Bench::new(10);
+    let client = bench.open(1);
+    bench.subscribe(1, ROOM, false);
+    bench.joined(1, ROOM, 5, &[]);
+    bench.subscribe(1, ROOM, true);
+    bench.commit(ROOM, [5, 6, 7, 8]);
+    bench.joined(1, ROOM, 7, &[]);
+    bench.commit(ROOM, [9]);
+    assert_eq!(client.take(), ["joined at 5", "e 6", "e 7", "joined at 7", "e 8", "e 9"]);
+}
+
+#[test]
 fn a_room_that_is_resumed_is_not_answered_but_closed_where_it_fails() {
     let mut bench = Bench::new(10);
     let client = bench.open(1);
@@ -182,7 +202,7 @@ fn a_room_that_is_resumed_is_not_answered_but_closed_where_it_fails() {
         let reply = Reply::Joined { room_id: room, seq: Seq(2), recovered: None, intents: None };
         let snapshot = Some(Snapshot { seq: Seq(2), reply, replay: vec![event(2)] }).filter(|_| snapshot);
         let snapshot = snapshot.ok_or_else(Refusal::unavailable);
-        bench.shard.handle(Item::Joined { id: ConnectionId(1), room, to: None, snapshot });
+        bench.shard.handle(Item::Joined { id: ConnectionId(1), room, asked: None, snapshot });
     }
     bench.commit(ROOM, [3]);
     let closed = format!(r#"room_closed {{"code":"unavailable","roomId":"{OTHER}"}}"#);
@@ -226,7 +246,7 @@ fn rooms_are_bounded_and_joining_again_is_free() {
     bench.joined(1, ROOM, 0, &[]);
     assert_eq!(bench.subscribe(1, OTHER, false), Subscribed::TooManyRooms);
     assert_eq!(bench.subscribe(1, ROOM, false), Subscribed::Done);
-    bench.shard.handle(Item::Leave { id: ConnectionId(1), room: ROOM, to: ReplyTo::NOBODY });
+    bench.shard.handle(Item::Leave { id: ConnectionId(1), room: ROOM, asked: asked() });
     assert_eq!(bench.subscribe(1, OTHER, false), Subscribed::Loading);
 }
 

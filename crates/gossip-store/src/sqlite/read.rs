@@ -21,7 +21,7 @@ pub(super) async fn room(pool: &SqlitePool, room: RoomId, query: JoinQuery) -> R
         None => None,
     };
     let missed = match query.since {
-        Some(since) => Some(missed(&mut tx, room, since, at).await?),
+        Some(since) => Some(missed(&mut tx, room, since, at, query.budget.unwrap_or(MAX_REPLAY_BYTES)).await?),
         None => None,
     };
     tx.commit().await.map_err(Error::while_("ending a snapshot"))?;
@@ -29,7 +29,7 @@ pub(super) async fn room(pool: &SqlitePool, room: RoomId, query: JoinQuery) -> R
 }
 
 /// The events after `since`, up to `at`: all or none. Pruning goes by position, so if the first one is there, all are.
-async fn missed(tx: &mut SqliteConnection, room: RoomId, since: Seq, at: Seq) -> Result<Missed, Error> {
+async fn missed(tx: &mut SqliteConnection, room: RoomId, since: Seq, at: Seq, budget: usize) -> Result<Missed, Error> {
     let count = match at.0.checked_sub(since.0).map(usize::try_from) {
         Some(Ok(count)) if count <= MAX_REPLAY_EVENTS => count,
         _ => return Ok(Missed::Unrecoverable),
@@ -46,7 +46,7 @@ async fn missed(tx: &mut SqliteConnection, room: RoomId, since: Seq, at: Seq) ->
     .fetch_one(&mut *tx)
     .await
     .map_err(Error::while_("measuring the log"))?;
-    if usize::try_from(found) != Ok(count) || usize::try_from(bytes).unwrap_or(usize::MAX) > MAX_REPLAY_BYTES {
+    if usize::try_from(found) != Ok(count) || usize::try_from(bytes).unwrap_or(usize::MAX) > budget {
         return Ok(Missed::Unrecoverable);
     }
     let rows: Vec<LogRow> = sqlx::query_as(

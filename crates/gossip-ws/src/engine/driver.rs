@@ -139,8 +139,9 @@ async fn run<H: Handler>(session: &Session, handler: &H, source: Source) {
             () = &mut timer, if !closed => {
                 let now = Instant::now();
                 if connect_by.is_some_and(|connect_by| connect_by <= now) {
-                    connect_by = None;
-                    if !handler.is_established() {
+                    // Not while the handler has a message in hand, which may be the one that establishes it.
+                    connect_by = session.is_busy().then(|| now + session.config().connect_timeout);
+                    if connect_by.is_none() && !handler.is_established() {
                         session.close(CloseReason::ConnectTimeout);
                     }
                 }

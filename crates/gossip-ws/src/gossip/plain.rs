@@ -55,7 +55,7 @@ impl App for GossipPlain {
             Ok(Some(identity)) => connection.authenticate(identity),
             Ok(None) => {}
             // Good a moment ago, in `refuse`: it has expired since.
-            Err(refusal) => connection.refuse(&ReplyTo::NOBODY, refusal),
+            Err(refusal) => connection.refuse(ReplyTo::NOBODY, refusal),
         }
         PlainSocket { connection, max_payload: self.max_payload }
     }
@@ -85,18 +85,18 @@ impl Handler for PlainSocket {
                 Ok(request) => self.connection.receive(&request.event, request.data.as_deref(), request.id).await,
                 Err(error) => {
                     let refusal = Refusal::invalid(error.field, error.to_string());
-                    self.connection.refuse(&ReplyTo { event: None, ack: error.id }, refusal);
+                    self.connection.refuse(ReplyTo { event: None, ack: error.id }, refusal);
                 }
             },
             Message::Binary(_) => {
-                self.connection.refuse(&ReplyTo::NOBODY, Refusal::invalid("data", "must be text, not binary"));
+                self.connection.refuse(ReplyTo::NOBODY, Refusal::invalid("data", "must be text, not binary"));
             }
         }
         Ok(())
     }
 
     fn oversized(&self, _len: usize) -> Result<(), CloseReason> {
-        self.connection.refuse(&ReplyTo::NOBODY, too_large(self.max_payload));
+        self.connection.refuse(ReplyTo::NOBODY, too_large(self.max_payload));
         Ok(())
     }
 
@@ -135,5 +135,9 @@ impl Outbox for PlainOutbox {
             Close::AuthTimeout => CloseReason::App { code: 4002, reason: close.as_str() },
             Close::Draining => CloseReason::Shutdown,
         });
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.is_closed()
     }
 }

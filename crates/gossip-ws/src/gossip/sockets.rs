@@ -92,13 +92,13 @@ impl Handler for GossipSocket {
         let data = event.args.raw().first().map(|raw| &**raw);
         if event.args.is_binary() {
             let refusal = refuse_binary(&event.name, data);
-            return self.connection.refuse(&ReplyTo { event: Some(event.name), ack }, refusal);
+            return self.connection.refuse(ReplyTo { event: Some(event.name), ack }, refusal);
         }
         self.connection.receive(&event.name, data, ack).await;
     }
 
     fn oversized(&self, _len: usize) {
-        self.connection.refuse(&ReplyTo::NOBODY, too_large(self.max_payload));
+        self.connection.refuse(ReplyTo::NOBODY, too_large(self.max_payload));
     }
 
     fn disconnected(&self, reason: DisconnectReason) {
@@ -137,5 +137,9 @@ impl Outbox for SocketOutbox {
         } else {
             self.0.close(CloseReason::Shutdown);
         }
+    }
+
+    fn is_closed(&self) -> bool {
+        !self.0.is_connected()
     }
 }
