@@ -55,6 +55,24 @@ async fn a_session_that_is_never_used_ends() {
     harness.is_empty().await;
 }
 
+/// The message in hand may be the one that establishes it, such as a handshake that reads much.
+#[tokio::test]
+async fn a_session_with_a_message_in_hand_is_not_idle() {
+    let app = Echo { never_established: true, ..Echo::default() };
+    let connect_timeout = Duration::from_millis(50);
+    let mut harness = Harness::with(Config { connect_timeout, ..config() }, app).await;
+    let mut ws = harness.websocket().await;
+    ws.text("4hold").await;
+    // One that was opened later is over its time: so is the first.
+    let mut idle = harness.websocket().await;
+    assert_eq!(idle.rest().await, [Got::Close(1008)]);
+    assert_eq!(harness.closed().await, CloseReason::ConnectTimeout);
+    harness.server.app().released.notify_one();
+    assert_eq!(ws.rest().await, [Got::Text("4held".to_owned()), Got::Close(1008)]);
+    assert_eq!(harness.closed().await, CloseReason::ConnectTimeout);
+    harness.is_empty().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_read_is_cut_off() {
     let mut harness = Harness::start(Config { max_queue_bytes: 100_000, ..config() }).await;

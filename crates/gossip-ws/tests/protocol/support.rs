@@ -36,6 +36,7 @@ pub(crate) struct Echo {
     pub(crate) never_established: bool,
     pub(crate) refusing: AtomicBool,
     pub(crate) signalled: Arc<Notify>,
+    pub(crate) released: Arc<Notify>,
 }
 
 pub(crate) struct EchoSession {
@@ -44,6 +45,7 @@ pub(crate) struct EchoSession {
     tolerate_oversized: bool,
     established: bool,
     signalled: Arc<Notify>,
+    released: Arc<Notify>,
 }
 
 impl App for Echo {
@@ -56,6 +58,7 @@ impl App for Echo {
             tolerate_oversized: self.tolerate_oversized,
             established: !self.never_established,
             signalled: Arc::clone(&self.signalled),
+            released: Arc::clone(&self.released),
         }
     }
 
@@ -69,6 +72,10 @@ impl Handler for EchoSession {
         match message {
             Message::Text(text) if text == "panic" => panic!("as asked"),
             Message::Text(text) if text == "signal" => self.signalled.notify_one(),
+            Message::Text(text) if text == "hold" => {
+                self.released.notified().await;
+                self.session.send(&[Frame::text("4held")]);
+            }
             Message::Text(text) if text == "bye" => {
                 self.session.queue(&[Frame::text("4bye")]);
                 self.session.close(CloseReason::Disconnected);

@@ -103,8 +103,9 @@ async fn an_application_may_live_with_oversized_messages() {
         ws.raw(&bytes).await;
         assert_eq!(ws.next().await, Got::Text(answer.to_owned()));
     }
+    // What cannot be read past is told all the same, before the end.
     ws.raw(&long(0x81, 4001)).await;
-    assert_eq!(ws.rest().await, [Got::Close(1009)]);
+    assert_eq!(ws.rest().await, [Got::Text("4oversized 4001".to_owned()), Got::Close(1009)]);
     assert_eq!(harness.closed().await, CloseReason::TooLarge);
     harness.is_empty().await;
 }
