@@ -69,9 +69,6 @@ pub trait Handler: Send + Sync + 'static {
         Err(CloseReason::TooLarge)
     }
 
-    /// A socket that had been too slow for its queue has taken all of it.
-    fn drained(&self) {}
-
     /// Whether the client is doing what it opened the session for. One that is not after [`Config::connect_timeout`] is
     /// closed; it is asked once, at that time, and again after each [`Session::restart_connect_timeout`].
     fn is_established(&self) -> bool {

@@ -56,9 +56,6 @@ pub trait Handler: Send + Sync + 'static {
         let _ = len;
     }
 
-    /// See [`engine::Handler::drained`].
-    fn drained(&self) {}
-
     /// The connection is over. Called exactly once.
     fn disconnected(&self, reason: DisconnectReason);
 }

@@ -131,11 +131,7 @@ async fn run<H: Handler>(session: &Session, handler: &H, source: Source) {
                 session.close(reason);
             }
             () = session.woken() => {}
-            () = writable(blocked.as_deref()) => {
-                if session.writable() {
-                    handler.drained();
-                }
-            }
+            () = writable(blocked.as_deref()) => session.writable(),
             () = &mut timer, if !closed => {
                 let now = Instant::now();
                 if connect_by.is_some_and(|connect_by| connect_by <= now) {

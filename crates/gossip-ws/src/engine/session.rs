@@ -330,11 +330,9 @@ impl Session {
         (state.heartbeat.due, socket)
     }
 
-    /// The socket became writable. Whether all is sent now.
-    pub(super) fn writable(&self) -> bool {
-        let mut state = self.lock();
-        self.flush_websocket(&mut state);
-        matches!(&state.link, Link::WebSocket(writer) if writer.queued() == 0)
+    /// The socket became writable.
+    pub(super) fn writable(&self) {
+        self.flush_websocket(&mut self.lock());
     }
 
     /// Sends a ping, or closes the session, if it is time.

@@ -135,12 +135,6 @@ impl<A: App> engine::Handler for Client<A> {
         Ok(())
     }
 
-    fn drained(&self) {
-        for handler in self.handlers() {
-            handler.drained();
-        }
-    }
-
     fn is_established(&self) -> bool {
         !lock(&self.namespaces).is_empty()
     }
