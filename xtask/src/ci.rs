@@ -4,6 +4,7 @@
 use crate::{
     error::Error,
     exec::{self, Workspace},
+    postgres::Shared,
     steps::{self, Step},
     test,
 };
@@ -16,7 +17,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<(), Error> {
-    let mut steps = if args.after_test { Vec::new() } else { test::every_step(workspace) };
+    let postgres = Shared::from_env();
+    let mut steps = if args.after_test { Vec::new() } else { test::every_step(workspace, &postgres) };
     let more: [(&str, &[&str]); 3] = [
         ("release", &["build", "--release", "-p", "gossipd"]),
         ("benches", &["bench", "--no-run", "-p", "gossip-benches"]),

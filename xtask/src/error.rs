@@ -18,6 +18,8 @@ pub(crate) enum Error {
     Metadata(String),
     /// The tidy check found this many problems, already printed.
     Untidy(usize),
+    /// The temporary Postgres did not start.
+    Postgres(gossip_test_postgres::Error),
     /// A named step failed.
     Step { name: &'static str, source: Box<Error> },
 }
@@ -40,6 +42,7 @@ impl fmt::Display for Error {
             Self::Metadata(what) => write!(f, "`cargo metadata` gave no usable answer: {what}"),
             Self::Untidy(1) => write!(f, "tidy found 1 problem, listed above"),
             Self::Untidy(count) => write!(f, "tidy found {count} problems, listed above"),
+            Self::Postgres(_) => write!(f, "could not start a temporary Postgres"),
             Self::Step { name, .. } => write!(f, "the step `{name}` failed"),
         }
     }
@@ -49,6 +52,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Start { source, .. } | Self::File { source, .. } => Some(source),
+            Self::Postgres(source) => Some(source),
             Self::Step { source, .. } => Some(source.as_ref()),
             Self::Failed { .. } | Self::Missing { .. } | Self::Metadata(_) | Self::Untidy(_) => None,
         }

@@ -6,7 +6,7 @@ use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitCode, ExitStatus, Stdio},
 };
 
 use serde_json::Value;
@@ -101,6 +101,11 @@ pub(crate) fn run_online(command: &mut Command) -> Result<(), Error> {
 /// Whether a command succeeds, with nothing of it shown. One that cannot start does not.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+}
+
+/// A command's own exit code, for xtask to end with; 1 if a signal ended it.
+pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
+    status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// The command as a person would type it: program without its folder, then its arguments.

@@ -1,12 +1,14 @@
 //! The workspace's own commands, run as `cargo xtask <command>`: one file per command.
-//! It drives cargo, npm and python as a person would, and depends on none of the crates it checks.
+//! It drives cargo, npm and python as a person would, and of our crates depends on the one that starts a Postgres alone.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool: what it prints is what it is for")]
 
 mod ci;
 mod error;
 mod exec;
+mod loadtest;
 mod migrate;
 mod needs;
+mod postgres;
 mod steps;
 mod test;
 mod tidy;
@@ -34,6 +36,11 @@ enum Command {
     Tidy,
     /// Bring the configured database up to date: `gossipd migrate` with this environment
     Migrate,
+    /// Start a temporary Postgres and run a command with its URL as TEST_POSTGRES_URL; without one, print the URL and
+    /// wait for the end of input or Ctrl-C
+    Postgres(postgres::Args),
+    /// Load on a running server, or on one of its own: `cargo xtask loadtest votes`, and `… votes --help`
+    Loadtest(loadtest::Args),
 }
 
 /// The subcommands there are, so that `tidy` can tell whether a documented one exists.
@@ -47,6 +54,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Error> {
         Command::Ci(args) => ci::run(&Workspace::load()?, &args)?,
         Command::Tidy => tidy::run(&Workspace::load()?)?,
         Command::Migrate => return migrate::run(),
+        Command::Postgres(args) => return postgres::run(&args),
+        Command::Loadtest(args) => return loadtest::run(&Workspace::load()?, &args),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -73,6 +82,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-        assert_eq!(command_names(), ["test", "ci", "tidy", "migrate"]);
+        assert_eq!(command_names(), ["test", "ci", "tidy", "migrate", "postgres", "loadtest"]);
     }
 }

@@ -8,12 +8,20 @@ use crate::{
     exec::{self, Workspace},
 };
 
-/// One tool. `probe` is a command that succeeds if and only if the tool works.
+/// One tool.
 pub(crate) struct Need {
     what: &'static str,
-    probe: &'static [&'static str],
+    probe: Probe,
     how: &'static str,
     from: Source,
+}
+
+/// How to tell that a tool works.
+enum Probe {
+    /// A command that succeeds if and only if it does.
+    Succeeds(&'static [&'static str]),
+    /// A question to a crate that knows.
+    Holds(fn() -> bool),
 }
 
 enum Source {
@@ -25,39 +33,46 @@ enum Source {
 
 pub(crate) const RUSTFMT: Need = Need {
     what: "rustfmt",
-    probe: &["cargo", "fmt", "--version"],
+    probe: Probe::Succeeds(&["cargo", "fmt", "--version"]),
     how: "rustup component add rustfmt",
     from: Source::Rustup("rustfmt"),
 };
 pub(crate) const CLIPPY: Need = Need {
     what: "clippy",
-    probe: &["cargo", "clippy", "--version"],
+    probe: Probe::Succeeds(&["cargo", "clippy", "--version"]),
     how: "rustup component add clippy",
     from: Source::Rustup("clippy"),
 };
 pub(crate) const NODE: Need = Need {
     what: "node",
-    probe: &["node", "--version"],
+    probe: Probe::Succeeds(&["node", "--version"]),
     how: "apt-get install nodejs npm, or the installer of nodejs.org",
     from: Source::Apt(&["nodejs", "npm"]),
 };
 pub(crate) const NPM: Need = Need {
     what: "npm",
-    probe: &["npm", "--version"],
+    probe: Probe::Succeeds(&["npm", "--version"]),
     how: "apt-get install npm (it comes with the installer of nodejs.org)",
     from: Source::Apt(&["npm"]),
 };
 pub(crate) const PYTHON: Need = Need {
     what: "python3",
-    probe: &["python3", "--version"],
+    probe: Probe::Succeeds(&["python3", "--version"]),
     how: "apt-get install python3 python3-venv, or the installer of python.org",
     from: Source::Apt(&["python3", "python3-venv"]),
 };
 pub(crate) const VENV: Need = Need {
     what: "python3's venv and ensurepip modules",
-    probe: &["python3", "-c", "import venv, ensurepip"],
+    probe: Probe::Succeeds(&["python3", "-c", "import venv, ensurepip"]),
     how: "apt-get install python3-venv",
     from: Source::Apt(&["python3-venv"]),
+};
+/// Debian's package starts a cluster of its own as well, on port 5432. It is in nobody's way.
+pub(crate) const POSTGRES: Need = Need {
+    what: "Postgres' programs initdb, pg_ctl and postgres",
+    probe: Probe::Holds(|| gossip_test_postgres::find_programs().is_ok()),
+    how: "apt-get install postgresql, or the installer of postgresql.org",
+    from: Source::Apt(&["postgresql"]),
 };
 
 impl Need {
@@ -76,14 +91,19 @@ impl Need {
                 return Ok(());
             }
         }
-        Err(Error::Missing { what: self.what.into(), how: self.how.into() })
+        Err(self.missing())
+    }
+
+    pub(crate) fn missing(&self) -> Error {
+        Error::Missing { what: self.what.into(), how: self.how.into() }
     }
 
     fn is_met(&self, workspace: &Workspace) -> bool {
         match self.probe {
-            ["cargo", args @ ..] => exec::succeeds(&mut workspace.cargo(args)),
-            [program, args @ ..] => exec::succeeds(workspace.program(program).args(args)),
-            [] => true,
+            Probe::Succeeds(["cargo", args @ ..]) => exec::succeeds(&mut workspace.cargo(args)),
+            Probe::Succeeds([program, args @ ..]) => exec::succeeds(workspace.program(program).args(args)),
+            Probe::Succeeds([]) => true,
+            Probe::Holds(holds) => holds(),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     error::Error,
     exec::{self, Workspace},
     needs,
+    postgres::Shared,
     steps::{self, Step},
     tidy,
 };
@@ -42,16 +43,22 @@ enum Part {
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<(), Error> {
     let chosen = |part| args.only.is_none_or(|only| only == part);
-    let steps = all(workspace, args.strict, &chosen);
+    let postgres = Shared::from_env();
+    let steps = all(workspace, &postgres, args.strict, &chosen);
     steps::run_all(steps, args.strict)
 }
 
 /// Every step of every part, as `ci` wants them.
-pub(crate) fn every_step(workspace: &Workspace) -> Vec<Step<'_>> {
-    all(workspace, true, &|_| true)
+pub(crate) fn every_step<'a>(workspace: &'a Workspace, postgres: &'a Shared) -> Vec<Step<'a>> {
+    all(workspace, postgres, true, &|_| true)
 }
 
-fn all<'a>(workspace: &'a Workspace, install: bool, chosen: &dyn Fn(Part) -> bool) -> Vec<Step<'a>> {
+fn all<'a>(
+    workspace: &'a Workspace,
+    postgres: &'a Shared,
+    install: bool,
+    chosen: &dyn Fn(Part) -> bool,
+) -> Vec<Step<'a>> {
     let mut steps = Vec::new();
     if chosen(Part::Fmt) {
         steps.push(Step::new("fmt", move || {
@@ -74,21 +81,25 @@ fn all<'a>(workspace: &'a Workspace, install: bool, chosen: &dyn Fn(Part) -> boo
         }));
     }
     if chosen(Part::Unit) {
-        steps.push(Step::new("unit", || exec::run(&mut workspace.cargo(&["test", "--workspace"]))));
+        steps.push(Step::new("unit", move || {
+            // Also where a server is given: tests that harm theirs start their own.
+            needs::POSTGRES.require(workspace, install)?;
+            exec::run(postgres.lend(workspace, install, &mut workspace.cargo(&["test", "--workspace"]))?)
+        }));
     }
     if chosen(Part::Js) || chosen(Part::Python) {
         steps.push(Step::new("build", || exec::run(&mut workspace.cargo(&["build", "-p", "gossipd"]))));
     }
     if chosen(Part::Js) {
-        steps.push(Step::new("js", move || js(workspace, install)));
+        steps.push(Step::new("js", move || js(workspace, postgres, install)));
     }
     if chosen(Part::Python) {
-        steps.push(Step::new("python", move || python(workspace, install)));
+        steps.push(Step::new("python", move || python(workspace, postgres, install)));
     }
     steps
 }
 
-fn js(workspace: &Workspace, install: bool) -> Result<(), Error> {
+fn js(workspace: &Workspace, postgres: &Shared, install: bool) -> Result<(), Error> {
     needs::NODE.require(workspace, install)?;
     needs::NPM.require(workspace, install)?;
     let folder = workspace.root.join("tests/js");
@@ -100,10 +111,10 @@ fn js(workspace: &Workspace, install: bool) -> Result<(), Error> {
     if is_older(&folder.join("node_modules/.package-lock.json"), &folder.join("package-lock.json"))? {
         exec::run_online(&mut npm(&["ci"]))?;
     }
-    exec::run(npm(&["test"]).env("GOSSIPD_BIN", workspace.gossipd()))
+    exec::run(postgres.lend(workspace, install, npm(&["test"]).env("GOSSIPD_BIN", workspace.gossipd()))?)
 }
 
-fn python(workspace: &Workspace, install: bool) -> Result<(), Error> {
+fn python(workspace: &Workspace, postgres: &Shared, install: bool) -> Result<(), Error> {
     needs::PYTHON.require(workspace, install)?;
     needs::VENV.require(workspace, install)?;
     let requirements = workspace.root.join("tests/python/requirements.txt");
@@ -126,7 +137,7 @@ fn python(workspace: &Workspace, install: bool) -> Result<(), Error> {
         fs::write(&stamp, &wanted).map_err(Error::file(&stamp))?;
     }
     let discover = ["-m", "unittest", "discover", "-s", "tests/python", "-v"];
-    exec::run(in_venv().args(discover).env("GOSSIPD_BIN", workspace.gossipd()))
+    exec::run(postgres.lend(workspace, install, in_venv().args(discover).env("GOSSIPD_BIN", workspace.gossipd()))?)
 }
 
 /// Whether `made` is absent or older than `source`, which must exist.

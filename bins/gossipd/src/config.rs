@@ -88,12 +88,25 @@ pub struct Settings {
     #[arg(long, env, hide_env_values = true, value_name = "WS_CORS_ORIGIN", default_value = "*", value_parser = cors)]
     pub ws_cors_origin: Cors,
 
-    /// sqlite://path [default: sqlite://gossip.db, with --dev sqlite://gossip-dev.db].
+    /// postgres://user:password@host:port/name or sqlite://path [default: sqlite://gossip.db, with --dev
+    /// sqlite://gossip-dev.db].
     #[arg(long, env, hide_env_values = true, value_name = "DATABASE_URL")]
     pub database_url: Option<String>,
-    /// With DB_PORT, DB_USER, DB_PASSWORD and DB_NAME: a Postgres database, in place of DATABASE_URL.
+    /// Without DATABASE_URL: the host of a Postgres database.
     #[arg(long, env, hide_env_values = true, value_name = "DB_HOST")]
     pub db_host: Option<String>,
+    /// With DB_HOST: its port.
+    #[arg(long, env, hide_env_values = true, value_name = "DB_PORT", default_value = "5432")]
+    pub db_port: u16,
+    /// With DB_HOST: the role.
+    #[arg(long, env, hide_env_values = true, value_name = "DB_USER", default_value = "postgres")]
+    pub db_user: String,
+    /// With DB_HOST: the role's password, if it has one.
+    #[arg(long, env, hide_env_values = true, value_name = "DB_PASSWORD")]
+    pub db_password: Option<String>,
+    /// With DB_HOST: the database's name.
+    #[arg(long, env, hide_env_values = true, value_name = "DB_NAME")]
+    pub db_name: Option<String>,
 
     /// The secret that signs tokens (HS256), at least 32 bytes.
     #[arg(long, env, hide_env_values = true, value_name = "JWT_SECRET")]
@@ -332,7 +345,8 @@ mod tests {
     fn help_names_every_variable_and_no_value_of_it() {
         let help = read(&["--help"]).unwrap_err();
         assert_eq!(help.exit_code, 0);
-        for name in ["WS_PORT", "DATABASE_URL", "JWT_SECRET", "ROOM_ACCESS", "LOG_FORMAT", "MAX_PAYLOAD"] {
+        for name in ["WS_PORT", "DATABASE_URL", "DB_PASSWORD", "JWT_SECRET", "ROOM_ACCESS", "LOG_FORMAT", "MAX_PAYLOAD"]
+        {
             assert!(help.text.contains(&format!("[env: {name}]")), "{name} in {}", help.text);
         }
     }

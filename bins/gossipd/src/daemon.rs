@@ -11,6 +11,8 @@ use gossip_core::text::Limits;
 use gossip_hub::{Gateway, GatewayConfig, Key, Verifier, VerifierConfig};
 use gossip_proto::id::UserId;
 use gossip_store::Store;
+use gossip_store::postgres::{self, PostgresStore};
+use gossip_store::queue::Config as QueueConfig;
 use gossip_store::sqlite::SqliteStore;
 use gossip_ws::gossip::service::RETRY_AFTER_DRAIN;
 use gossip_ws::gossip::{DevToken, DevTokens, GossipService, ServiceConfig};
@@ -55,6 +57,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The gateway.
+    #[error("the gateway cannot start")]
+    Gateway(#[source] gossip_hub::Error),
     /// The secret of `--dev`.
     #[error("the secret in {file} can be neither read nor made")]
     DevSecret {
@@ -85,6 +90,7 @@ impl Error {
             Error::Store { .. }
             | Error::Listen { .. }
             | Error::DevSecret { .. }
+            | Error::Gateway(_)
             | Error::Failed
             | Error::NotDrained => 1,
         }
@@ -123,17 +129,27 @@ pub fn key(settings: &Settings, is_dev: bool) -> Result<Key, Error> {
 /// # Errors
 /// When it cannot be opened or migrated.
 pub async fn open_store(settings: &Settings, is_dev: bool) -> Result<Arc<dyn Store>, Error> {
+    let timeout = settings.store_timeout;
     let (variable, url) = match (&settings.database_url, &settings.db_host) {
         (Some(url), _) => ("DATABASE_URL", url.as_str()),
-        (None, Some(_)) => ("DB_HOST", "postgres://"),
+        (None, Some(host)) => {
+            let Some(database) = settings.db_name.clone() else {
+                return Err(Error::Usage("DB_NAME: with DB_HOST it must say which database".into()));
+            };
+            let (user, password) = (settings.db_user.clone(), settings.db_password.clone());
+            let address = postgres::Address { host: host.clone(), port: settings.db_port, user, password, database };
+            let store = PostgresStore::connect(&address, timeout).await;
+            return Ok(Arc::new(store.map_err(|source| Error::Store { variable: "DB_HOST", source })?));
+        }
         (None, None) if is_dev => ("DATABASE_URL", "sqlite://gossip-dev.db"),
         (None, None) => ("DATABASE_URL", "sqlite://gossip.db"),
     };
-    if !url.starts_with("sqlite:") {
-        return Err(Error::Usage(format!("{variable}: this version keeps its data in SQLite: sqlite://path")));
+    let failed = |source| Error::Store { variable, source };
+    match url.split_once(':').map_or("", |(scheme, _)| scheme) {
+        "postgres" | "postgresql" => Ok(Arc::new(PostgresStore::open(url, timeout).await.map_err(failed)?)),
+        "sqlite" => Ok(Arc::new(SqliteStore::open(url, timeout).await.map_err(failed)?)),
+        _ => Err(Error::Usage(format!("{variable}: must begin with postgres:// or sqlite://"))),
     }
-    let store = SqliteStore::open(url, settings.store_timeout).await;
-    Ok(Arc::new(store.map_err(|source| Error::Store { variable, source })?))
 }
 
 /// A server that runs. Dropped without [`Daemon::stop`], it goes on until its runtime ends.
@@ -173,7 +189,8 @@ impl Daemon {
         let address = listener.local_addr().map_err(failed)?;
 
         let dev_tokens = if is_dev { dev_tokens(settings, Arc::clone(&env))? } else { None };
-        let gateway = Gateway::start(gateway_config(settings, is_dev), Arc::clone(&store), verifier, env);
+        let gateway = Gateway::start(gateway_config(settings, is_dev), Arc::clone(&store), verifier, env).await;
+        let gateway = gateway.map_err(Error::Gateway)?;
         let service = Arc::new(GossipService::new(gateway.clone(), &service_config(settings), dev_tokens));
         let config = listener::Config { header_timeout: settings.header_timeout, ..listener::Config::default() };
         let (stop, stopped) = oneshot::channel();
@@ -252,9 +269,9 @@ fn gateway_config(settings: &Settings, is_dev: bool) -> GatewayConfig {
             ..Limits::default()
         },
         auth_timeout: settings.auth_timeout,
-        store_timeout: settings.store_timeout,
         log_retention: settings.log_retention,
         max_rooms: settings.max_rooms_per_socket,
+        queue: QueueConfig { timeout: settings.store_timeout, ..QueueConfig::default() },
         ..GatewayConfig::default()
     }
 }

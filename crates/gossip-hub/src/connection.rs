@@ -41,6 +41,9 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        if let Some(tracked) = &self.peer.tracked {
+            self.gateway.recoveries.closed(tracked.pid, self.peer.id);
+        }
         self.gateway.inbox(self.peer.id).push(Item::Closed(self.peer.id));
     }
 }
@@ -54,6 +57,14 @@ pub struct Connection {
 impl Connection {
     pub(crate) fn new(link: Link) -> Self {
         Connection { link: Arc::new(link), session: OnceLock::new() }
+    }
+
+    pub(crate) fn peer(&self) -> &Arc<Peer> {
+        &self.link.peer
+    }
+
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.session.get()
     }
 
     /// Whether somebody has authenticated on it.

@@ -18,6 +18,9 @@ pub enum Error {
     /// The data of a broadcast would not become JSON.
     #[error("the data could not be encoded")]
     Encode(#[from] serde_json::Error),
+    /// The store did not answer at the start.
+    #[error("the store does not answer")]
+    Store(#[source] gossip_store::Error),
     /// An event name that clients keep for themselves.
     #[error("the event name {0:?} is reserved")]
     ReservedEvent(String),

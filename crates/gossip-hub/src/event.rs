@@ -3,12 +3,15 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use gossip_store::Position;
 
 /// The ways an event is written. Which bytes they are, the sockets' crate knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
     /// Socket.IO over Engine.IO.
     SocketIo,
+    /// The same with the event's offset as its last argument, for clients that asked to be recovered.
+    SocketIoOffset,
     /// The plain WebSocket.
     Plain,
 }
@@ -27,13 +30,19 @@ pub struct Encoded {
 pub struct Event {
     name: Box<str>,
     data: Box<str>,
-    encoded: [OnceLock<Encoded>; 2],
+    position: Option<Position>,
+    encoded: [OnceLock<Encoded>; 3],
 }
 
 impl Event {
     /// An event whose `data` is JSON already.
     pub fn new(name: impl Into<Box<str>>, data: impl Into<Box<str>>) -> Self {
-        Event { name: name.into(), data: data.into(), encoded: Default::default() }
+        Event { name: name.into(), data: data.into(), position: None, encoded: Default::default() }
+    }
+
+    /// An event of the log.
+    pub(crate) fn logged(name: impl Into<Box<str>>, data: impl Into<Box<str>>, position: Position) -> Self {
+        Event { position: Some(position), ..Event::new(name, data) }
     }
 
     /// Its name.
@@ -46,6 +55,12 @@ impl Event {
     #[must_use]
     pub fn data(&self) -> &str {
         &self.data
+    }
+
+    /// Its position, if it is in the log.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.position
     }
 
     /// Its bytes on `wire`, made by `encode` the first time and shared from then on.

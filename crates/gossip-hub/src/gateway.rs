@@ -9,12 +9,12 @@ use gossip_core::access::{Identity, RoomAccess};
 use gossip_core::command::Command;
 use gossip_core::env::Env;
 use gossip_core::text::Limits as TextLimits;
-use gossip_proto::id::{RoomId, UserId};
+use gossip_proto::id::{Pid, RoomId, UserId};
 use gossip_proto::refusal::Refusal;
 use gossip_proto::request::Token;
 use gossip_proto::socketio::RESERVED_EVENTS;
-use gossip_store::queue::{Batch, CommitQueue, Config as QueueConfig, Sink};
-use gossip_store::{LogEvent, Store};
+use gossip_store::queue::{Batch, CommitQueue, Config as QueueConfig, Sink, chain, refusal_of};
+use gossip_store::{Error as StoreError, LogEvent, RecoveryChange, Store};
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -27,8 +27,11 @@ use crate::event::Event;
 use crate::failure::{Failure, vital};
 use crate::inbox::Inbox;
 use crate::janitor;
+use crate::offset::Offset;
 use crate::outbox::{Asked, Close, Outbox};
-use crate::shard::{self, Answer, Audience, ConnectionId, Item, Limits, Peer, RoomEvent, Shard};
+use crate::recover::Recoverable;
+use crate::recoveries::Recoveries;
+use crate::shard::{self, Answer, Audience, ConnectionId, Item, Limits, Peer, RoomEvent, Shard, Tracked};
 use crate::stats::{ConnectionStats, Stats};
 use crate::under_way::UnderWay;
 
@@ -49,13 +52,11 @@ pub struct GatewayConfig {
     pub text: TextLimits,
     /// `AUTH_TIMEOUT`
     pub auth_timeout: Duration,
-    /// `STORE_TIMEOUT`: how long a read may take.
-    pub store_timeout: Duration,
     /// `LOG_RETENTION`
     pub log_retention: Duration,
     /// `MAX_ROOMS_PER_SOCKET`
     pub max_rooms: usize,
-    /// Bounds of the commit queue.
+    /// Bounds of the commit queue, and with its `timeout` (`STORE_TIMEOUT`) of every read.
     pub queue: QueueConfig,
     /// How many shards; about one a core.
     pub shards: usize,
@@ -67,7 +68,6 @@ impl Default for GatewayConfig {
             room_access: RoomAccess::default(),
             text: TextLimits::default(),
             auth_timeout: Duration::from_secs(10),
-            store_timeout: Duration::from_secs(2),
             log_retention: Duration::from_secs(24 * 60 * 60),
             max_rooms: 100,
             queue: QueueConfig::default(),
@@ -100,6 +100,7 @@ pub(crate) struct Inner {
     verifier: Verifier,
     directory: Arc<Directory>,
     queue: CommitQueue<Ticket>,
+    pub(crate) recoveries: Recoveries,
     under_way: Arc<UnderWay>,
     inboxes: Arc<[Arc<Inbox<Item>>]>,
     next_id: AtomicU64,
@@ -110,6 +111,18 @@ pub(crate) struct Inner {
 impl Inner {
     pub(crate) fn inbox(&self, id: ConnectionId) -> &Inbox<Item> {
         &self.inboxes[index(id, self.inboxes.len())]
+    }
+
+    /// Waits for the store, but not longer than `STORE_TIMEOUT`.
+    pub(crate) async fn read<T>(&self, query: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refusal> {
+        match tokio::time::timeout(self.config.queue.timeout, query).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                tracing::error!(error = chain(&error), "a read failed");
+                Err(refusal_of(&error))
+            }
+            Err(_) => Err(Refusal::unavailable()),
+        }
     }
 
     pub(crate) fn verify(&self, token: &Token, user_id: Option<UserId>) -> Result<Identity, Refusal> {
@@ -144,7 +157,7 @@ fn index(id: ConnectionId, shards: usize) -> usize {
 }
 
 pub(crate) fn event_of(log: &LogEvent) -> Arc<Event> {
-    Arc::new(Event::new(GOSSIP_UPDATE, &*log.payload))
+    Arc::new(Event::logged(GOSSIP_UPDATE, &*log.payload, log.position))
 }
 
 /// Passes what was committed on to the shards: the events to all, each answer to its connection's.
@@ -183,7 +196,7 @@ impl Sink<Ticket> for Publisher {
 /// A running gateway. Clones are the same one. With the last of them its tasks end, whoever is still connected.
 #[derive(Clone)]
 pub struct Gateway {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     /// Ends the shards and the janitor with the last clone.
     _tasks: Arc<Tasks>,
 }
@@ -198,8 +211,15 @@ impl Drop for Tasks {
 
 impl Gateway {
     /// Starts the gateway's tasks on the present tokio runtime.
-    #[must_use]
-    pub fn start(config: GatewayConfig, store: Arc<dyn Store>, verifier: Verifier, env: Arc<dyn Env>) -> Gateway {
+    ///
+    /// # Errors
+    /// When the store cannot say where its log ends.
+    pub async fn start(
+        config: GatewayConfig,
+        store: Arc<dyn Store>,
+        verifier: Verifier,
+        env: Arc<dyn Env>,
+    ) -> Result<Gateway, Error> {
         let directory = Arc::new(Directory::default());
         let stats = Arc::new(Stats::new(Instant::now()));
         let mut tasks = Vec::new();
@@ -215,7 +235,16 @@ impl Gateway {
             .collect();
         let under_way = Arc::new(UnderWay::default());
         let publisher = Publisher { inboxes: Arc::clone(&inboxes), under_way: Arc::clone(&under_way) };
-        let (queue, writing) = CommitQueue::start(Arc::clone(&store), Arc::clone(&env), config.queue, publisher);
+        let queue = CommitQueue::start(Arc::clone(&store), Arc::clone(&env), config.queue, publisher);
+        let (queue, writing) = match queue.await {
+            Ok(queue) => queue,
+            Err(error) => {
+                tasks.iter().for_each(AbortHandle::abort);
+                return Err(Error::Store(error));
+            }
+        };
+        let (recoveries, keeping) = Recoveries::new(Arc::clone(&store), Arc::clone(&env), config.queue.timeout);
+        tasks.push(tokio::spawn(vital(keeping, Arc::clone(&failure))).abort_handle());
         tokio::spawn(vital(async { drop(writing.await) }, Arc::clone(&failure)));
         let inner = Arc::new(Inner {
             config,
@@ -225,6 +254,7 @@ impl Gateway {
             verifier,
             directory,
             queue,
+            recoveries,
             under_way,
             inboxes,
             next_id: AtomicU64::new(0),
@@ -233,7 +263,7 @@ impl Gateway {
         });
         tasks.push(tokio::spawn(janitor::expire(Arc::clone(&inner))).abort_handle());
         tasks.push(tokio::spawn(janitor::prune(Arc::clone(&inner))).abort_handle());
-        Gateway { inner, _tasks: Arc::new(Tasks(tasks)) }
+        Ok(Gateway { inner, _tasks: Arc::new(Tasks(tasks)) })
     }
 
     /// Who a token speaks for; `user_id` is what the client claims beside it.
@@ -246,9 +276,33 @@ impl Gateway {
 
     /// Takes a socket in. From now on its time to authenticate runs.
     pub fn connect(&self, outbox: Box<dyn Outbox>) -> Connection {
+        self.open(outbox, None)
+    }
+
+    /// As [`Gateway::connect`], for a client of `identity` that asked to be recovered. With `again` it goes on with that
+    /// connection, which must follow by [`Connection::recover`]; if that is still open, it is closed.
+    pub fn connect_tracked(
+        &self,
+        outbox: Box<dyn Outbox>,
+        identity: Identity,
+        pid: Pid,
+        again: Option<&Recoverable>,
+    ) -> Connection {
+        let user = identity.user;
+        let seen = again.map_or_else(Offset::default, |again| again.offset.clone());
+        let connection = self.open(outbox, Some(Tracked::new(pid, seen)));
+        if let Some(replaced) = self.inner.recoveries.opened(pid, Arc::clone(connection.peer())) {
+            replaced.outbox.close(Close::Replaced);
+        }
+        self.inner.recoveries.note(RecoveryChange::Open { pid, user });
+        connection.authenticate(identity);
+        connection
+    }
+
+    fn open(&self, outbox: Box<dyn Outbox>, tracked: Option<Tracked>) -> Connection {
         let inner = &self.inner;
         let id = ConnectionId(inner.next_id.fetch_add(1, Ordering::Relaxed));
-        let peer = Arc::new(Peer::new(id, outbox));
+        let peer = Arc::new(Peer::new(id, outbox, tracked));
         inner.stats.opened();
         let authenticate_by = inner.env.now().plus(inner.config.auth_timeout);
         inner.inbox(id).push(Item::Open { peer: Arc::clone(&peer), authenticate_by });
@@ -302,7 +356,7 @@ impl Gateway {
 
     /// Whether it can serve: the store answers in time, nothing has failed, and it is not draining.
     pub async fn is_ready(&self) -> bool {
-        let ping = tokio::time::timeout(self.inner.config.store_timeout, self.inner.store.ping());
+        let ping = tokio::time::timeout(self.inner.config.queue.timeout, self.inner.store.ping());
         let can_serve = !self.is_draining() && !self.inner.failure.has_happened();
         can_serve && matches!(ping.await, Ok(Ok(())))
     }

@@ -69,7 +69,13 @@ pub(crate) async fn prune(gateway: Arc<Inner>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let before = gateway.env.now().minus(gateway.config.log_retention);
+        let now = gateway.env.now();
+        let before = now.minus(gateway.config.log_retention);
+        // Those that live are not old, however long ago they began.
+        if let Err(error) = gateway.store.touch(&gateway.recoveries.live_pids(), now).await {
+            tracing::error!(error = chain(&error), "cannot say which connections live; will keep trying");
+            continue;
+        }
         loop {
             match gateway.store.prune(before, PRUNE_PAGE).await {
                 Ok(removed) if removed >= PRUNE_PAGE => tokio::task::yield_now().await,

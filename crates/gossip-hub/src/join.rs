@@ -1,19 +1,19 @@
 //! How a session comes into rooms: one by `join_room`, or many at once by a handshake with `resume` (contract §4, Join
-//! and Resume). In two halves: first the shard keeps what passes, then the snapshot is read; see [`crate::shard`].
+//! and Resume). First the shard keeps what passes, then the snapshot is read, then what was missed; see
+//! [`crate::shard`] and [`crate::catch_up`].
 
 use std::sync::Arc;
 
 use gossip_proto::id::{RoomId, Seq};
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
-use gossip_store::{JoinQuery, MAX_REPLAY_BYTES, Missed};
+use gossip_store::{JoinQuery, RecoveryChange, Seen};
 use serde_json::{Map, Value, json};
-use tokio::sync::oneshot;
 
 use crate::event::Event;
 use crate::outbox::Asked;
 use crate::session::{Credentials, Session};
-use crate::shard::{Item, Snapshot, Subscribed, room_closed, too_many_rooms};
+use crate::shard::{Item, Order, Progress, Snapshot, Subscribed, too_many_rooms};
 
 impl Session {
     /// `join_room`. Answers itself, in order with the room's events, unless it is refused.
@@ -25,9 +25,29 @@ impl Session {
         asked: &Asked,
     ) -> Result<(), Refusal> {
         self.check(me, room).await?;
-        if self.subscribe(room, Some(asked.clone()), query != JoinQuery::default()).await? == Subscribed::Loading {
-            let snapshot = self.snapshot(room, query).await;
-            self.link.send(Item::Joined { id: self.link.id(), room, asked: Some(asked.clone()), snapshot }).await;
+        let id = self.link.id();
+        // What can be recovered must be written down, which is done below.
+        let needs_snapshot = query != JoinQuery::default() || self.link.peer.tracked.is_some();
+        let subscribe = |done| Item::Subscribe { id, room, asked: Some(asked.clone()), needs_snapshot, done };
+        let was_member = match self.link.ask(subscribe).await {
+            Some(Subscribed::Done) => return Ok(()),
+            Some(Subscribed::Loading { was_member }) => was_member,
+            Some(Subscribed::TooManyRooms) => return Err(too_many_rooms(self.link.gateway.config.shard_limits())),
+            None => return Err(shutting_down()),
+        };
+        let mut snapshot = self.snapshot(room, query).await;
+        if let (Ok(snapshot_), false) = (&snapshot, was_member)
+            && let Err(refusal) = self.remember(&[(room, snapshot_.after)]).await
+        {
+            snapshot = Err(refusal);
+        }
+        let after = snapshot.as_ref().map_or(Seq(0), |snapshot| snapshot.after);
+        let joined = |done| Item::Joined { id, room, asked: asked.clone(), snapshot, done };
+        if self.link.ask(joined).await == Some(Progress::Behind)
+            && let Err(refusal) = self.catch_up(Order::OneRoom, vec![(room, after)]).await
+        {
+            // It was promised everything: what came of that is told to be all.
+            self.link.send(Item::CloseRoom { id, room, code: refusal.code }).await;
         }
         Ok(())
     }
@@ -37,80 +57,79 @@ impl Session {
     pub(crate) async fn resume(&self, rooms: Vec<(RoomId, Seq)>) {
         let me = self.credentials();
         let id = self.link.id();
-        let mut told = Map::new();
-        let mut resumed = Vec::new();
-        // All rooms together may bring what one may: those past it are told to start anew.
-        let mut budget = MAX_REPLAY_BYTES;
+        let mut allowed = Vec::with_capacity(rooms.len());
         for (room, since) in rooms {
             if self.link.peer.outbox.is_closed() {
                 return;
             }
-            match self.resume_one(&me, room, since, budget).await {
-                Ok(Some(snapshot)) => {
-                    budget -= snapshot.replay.iter().map(|event| event.data().len()).sum::<usize>().min(budget);
-                    let recovered = matches!(snapshot.reply, Reply::Joined { recovered: Some(true), .. });
-                    told.insert(room.to_string(), json!({ "seq": snapshot.seq, "recovered": recovered }));
-                    resumed.push((room, snapshot));
-                }
-                // The shard tells of it.
-                Ok(None) => {}
-                Err(refusal) => {
-                    self.link.send(Item::Tell { id, event: room_closed(room, refusal.code) }).await;
+            match self.check(&me, room).await {
+                Ok(()) => allowed.push((room, since)),
+                Err(refusal) => self.link.send(Item::CloseRoom { id, room, code: refusal.code }).await,
+            }
+        }
+        self.expect(&mut allowed).await;
+        let seen: Vec<_> = allowed.iter().map(|(room, since)| (*room, Seen::Seq(*since))).collect();
+        let mut told = Map::new();
+        let mut after = Vec::with_capacity(seen.len());
+        match self.read(self.link.gateway.store.standings(&seen)).await {
+            Ok(standings) => {
+                for ((room, _), standing) in seen.iter().zip(standings) {
+                    after.push((*room, standing.after.unwrap_or(standing.seq)));
+                    let recovered = standing.after.is_some();
+                    told.insert(room.to_string(), json!({ "seq": standing.seq, "recovered": recovered }));
                 }
             }
+            Err(refusal) => self.close_rooms(&allowed, refusal.code).await,
+        }
+        if let Err(refusal) = self.remember(&after).await {
+            self.close_rooms(&after, refusal.code).await;
+            (told, after) = Default::default();
         }
         let event = Arc::new(Event::new("resumed", json!({ "rooms": Value::Object(told) }).to_string()));
         self.link.send(Item::Tell { id, event }).await;
-        for (room, snapshot) in resumed {
-            self.link.send(Item::Joined { id, room, asked: None, snapshot: Ok(snapshot) }).await;
+        if let Err(refusal) = self.catch_up(Order::AllRooms, after.clone()).await {
+            self.close_rooms(&after, refusal.code).await;
         }
     }
 
-    /// `None` where the shard had begun to keep events and is told that no snapshot comes.
-    async fn resume_one(
-        &self,
-        me: &Credentials,
-        room: RoomId,
-        since: Seq,
-        budget: usize,
-    ) -> Result<Option<Snapshot>, Refusal> {
-        self.check(me, room).await?;
-        self.subscribe(room, None, true).await?;
-        match self.snapshot(room, JoinQuery { since: Some(since), history: None, budget: Some(budget) }).await {
-            Ok(snapshot) => Ok(Some(snapshot)),
-            Err(refusal) => {
-                let snapshot = Err(refusal);
-                self.link.send(Item::Joined { id: self.link.id(), room, asked: None, snapshot }).await;
-                Ok(None)
-            }
-        }
-    }
-
-    async fn subscribe(&self, room: RoomId, asked: Option<Asked>, needs_snapshot: bool) -> Result<Subscribed, Refusal> {
-        let (done, subscribed) = oneshot::channel();
+    /// Has the shard keep what passes in these rooms, but for those that are too many, which are closed.
+    pub(crate) async fn expect(&self, allowed: &mut Vec<(RoomId, Seq)>) {
         let id = self.link.id();
-        self.link.send(Item::Subscribe { id, room, asked, needs_snapshot, done }).await;
-        let subscribed = tokio::select! {
-            () = self.link.gateway.failure.happened() => None,
-            subscribed = subscribed => subscribed.ok(),
-        };
-        match subscribed {
-            Some(Subscribed::TooManyRooms) => Err(too_many_rooms(self.link.gateway.config.shard_limits())),
-            Some(other) => Ok(other),
-            // A shard that is gone has nobody left to answer.
-            None => Err(Refusal::new(Code::Unavailable, "the server is shutting down")),
+        let rooms = allowed.iter().map(|(room, _)| *room).collect();
+        let refused = self.link.ask(|done| Item::Expect { id, rooms, done }).await.unwrap_or_default();
+        allowed.retain(|(room, _)| !refused.contains(room));
+        for room in refused {
+            self.link.send(Item::CloseRoom { id, room, code: Code::Forbidden }).await;
         }
+    }
+
+    async fn close_rooms(&self, rooms: &[(RoomId, Seq)], code: Code) {
+        for (room, _) in rooms {
+            self.link.send(Item::CloseRoom { id: self.link.id(), room: *room, code }).await;
+        }
+    }
+
+    /// Writes down that a connection that can be recovered is in these rooms, after the seq beside each.
+    async fn remember(&self, rooms: &[(RoomId, Seq)]) -> Result<(), Refusal> {
+        let Some(tracked) = &self.link.peer.tracked else { return Ok(()) };
+        let pid = tracked.pid;
+        // Its beginning may not have been noted: nothing waited for that.
+        let open = RecoveryChange::Open { pid, user: self.identity().user };
+        let joins = rooms.iter().map(|&(room, seq)| RecoveryChange::Join { pid, room, seq });
+        self.link.gateway.recoveries.keep(std::iter::once(open).chain(joins).collect()).await
     }
 
     async fn snapshot(&self, room: RoomId, query: JoinQuery) -> Result<Snapshot, Refusal> {
         let snapshot = self.read(self.link.gateway.store.room(room, query)).await?;
-        let (recovered, missed) = match snapshot.missed {
-            None => (None, Vec::new()),
-            Some(Missed::Unrecoverable) => (Some(false), Vec::new()),
-            Some(Missed::All(events)) => (Some(true), events),
-        };
         let seq = snapshot.seq;
+        let recovered = snapshot.is_reached;
         let reply = Reply::Joined { room_id: room, seq, recovered, intents: snapshot.intents };
-        Ok(Snapshot { seq, reply, replay: missed.iter().map(crate::gateway::event_of).collect() })
+        let since = query.since.filter(|_| recovered == Some(true));
+        Ok(Snapshot { after: since.unwrap_or(seq), reply, is_replayed: since.is_some() })
     }
+}
+
+/// A shard that is gone has nobody left to answer.
+pub(crate) fn shutting_down() -> Refusal {
+    Refusal::new(Code::Unavailable, "the server is shutting down")
 }

@@ -11,13 +11,14 @@
 //! # let dir = tempfile::tempdir()?;
 //! let store = SqliteStore::open_path(&dir.path().join("gossip.db"), std::time::Duration::from_secs(2)).await?;
 //! let verifier = Verifier::new(Key::secret("a secret of at least thirty-two bytes"), VerifierConfig::default());
-//! let gateway = Gateway::start(GatewayConfig::default(), Arc::new(store), verifier, Arc::new(SystemEnv));
+//! let gateway = Gateway::start(GatewayConfig::default(), Arc::new(store), verifier, Arc::new(SystemEnv)).await?;
 //! gateway.broadcast_to_all("system_message", &serde_json::json!({"message": "Maintenance in 5 minutes"})).await?;
 //! assert_eq!(gateway.connection_stats().active_connections, 0);
 //! # Ok(()) }
 //! ```
 
 mod auth;
+mod catch_up;
 mod connection;
 mod directory;
 mod error;
@@ -27,7 +28,10 @@ mod gateway;
 mod inbox;
 mod janitor;
 mod join;
+mod offset;
 mod outbox;
+mod recover;
+mod recoveries;
 mod session;
 mod shard;
 mod stats;
@@ -39,6 +43,9 @@ pub use connection::Connection;
 pub use error::Error;
 pub use event::{Encoded, Event, Wire};
 pub use gateway::{Gateway, GatewayConfig};
+pub use offset::{NotAnOffset, Offset};
 pub use outbox::{Close, Outbox, ReplyTo};
+pub use recover::Recoverable;
+pub use shard::RECOVERY;
 pub use stats::{ConnectionStats, Latency};
 pub use system::SystemEnv;

@@ -1,6 +1,8 @@
 //! The way out to one socket, whatever protocol it speaks. The hub queues and flushes; the implementation encodes,
 //! writes without blocking, and bounds what it holds.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,6 +10,7 @@ use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
 
 use crate::event::Event;
+use crate::offset::Offset;
 
 /// Whom an answer is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,10 @@ pub enum Close {
     AuthTimeout,
     /// The server is going away.
     Draining,
+    /// The client has come back on another connection.
+    Replaced,
+    /// What the client missed could not be sent.
+    NotRecovered,
 }
 
 impl Close {
@@ -49,7 +56,7 @@ impl Close {
     pub fn stay_away(self) -> bool {
         match self {
             Close::TokenExpired | Close::AuthTimeout => true,
-            Close::Draining => false,
+            Close::Draining | Close::Replaced | Close::NotRecovered => false,
         }
     }
 
@@ -61,7 +68,7 @@ impl Close {
             Close::AuthTimeout => {
                 Some(Refusal::new(Code::NotAuthenticated, "there was no authentication within the time for it"))
             }
-            Close::Draining => None,
+            Close::Draining | Close::Replaced | Close::NotRecovered => None,
         }
     }
 
@@ -72,6 +79,8 @@ impl Close {
             Close::TokenExpired => "token_expired",
             Close::AuthTimeout => "not_authenticated",
             Close::Draining => "server_draining",
+            Close::Replaced => "replaced",
+            Close::NotRecovered => "not_recovered",
         }
     }
 }
@@ -81,11 +90,21 @@ pub trait Outbox: Send + Sync + 'static {
     /// Queues an event.
     fn event(&self, event: &Arc<Event>);
 
+    /// Queues an event for a client that asked to be recovered: `offset` is what it has seen once it has this one too.
+    /// Where a protocol knows no recovery, as [`Outbox::event`].
+    fn tracked(&self, event: &Arc<Event>, offset: &Offset) {
+        let _ = offset;
+        self.event(event);
+    }
+
     /// Queues the answer to a request.
     fn reply(&self, to: &ReplyTo, reply: &Result<Reply, Refusal>);
 
     /// Sends what is queued, as far as the socket takes it now; the rest follows when it can.
     fn flush(&self);
+
+    /// Resolves when little waits to be sent, or the client is gone: then is the time to queue more of what is not live.
+    fn drained(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 
     /// Ends the connection after what is queued.
     fn close(&self, close: Close);

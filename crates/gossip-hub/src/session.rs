@@ -11,8 +11,7 @@ use gossip_proto::model::{Intent, Vote};
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
 use gossip_proto::request::{Page, Request, RequestId};
-use gossip_store::queue::refusal_of;
-use gossip_store::{Cursor, Error as StoreError, JoinQuery};
+use gossip_store::{Cursor, Error as StoreError, JoinQuery, RecoveryChange};
 
 use crate::connection::Link;
 use crate::gateway::Ticket;
@@ -76,14 +75,15 @@ impl Session {
             // Taken by the connection itself.
             Request::Authenticate { .. } => return,
             Request::JoinRoom { room_id, since, history } => {
-                match self.join(&me, room_id, JoinQuery { since, history, budget: None }, &asked).await {
+                match self.join(&me, room_id, JoinQuery { since, history }, &asked).await {
                     Ok(()) => return,
                     Err(refusal) => Err(refusal),
                 }
             }
-            Request::LeaveRoom { room_id } => {
-                return self.link.send(Item::Leave { id: self.link.id(), room: room_id, asked }).await;
-            }
+            Request::LeaveRoom { room_id } => match self.leave(room_id, &asked).await {
+                Ok(()) => return,
+                Err(refusal) => Err(refusal),
+            },
             Request::ListGossip { room_id, page, status } => {
                 self.link.peer.under_way.finished().await;
                 self.list(&me, room_id, page, status).await
@@ -186,16 +186,17 @@ impl Session {
         me.reach.check(room, || is_member)
     }
 
-    /// Waits for the store, but not longer than `STORE_TIMEOUT`.
+    /// See [`crate::gateway::Inner::read`].
     pub(crate) async fn read<T>(&self, query: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refusal> {
-        match tokio::time::timeout(self.link.gateway.config.store_timeout, query).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => {
-                tracing::error!(error = gossip_store::queue::chain(&error), "a read failed");
-                Err(refusal_of(&error))
-            }
-            Err(_) => Err(Refusal::unavailable()),
+        self.link.gateway.read(query).await
+    }
+
+    async fn leave(&self, room: RoomId, asked: &Asked) -> Result<(), Refusal> {
+        if let Some(tracked) = &self.link.peer.tracked {
+            self.link.gateway.recoveries.keep(vec![RecoveryChange::Leave { pid: tracked.pid, room }]).await?;
         }
+        self.link.send(Item::Leave { id: self.link.id(), room, asked: asked.clone() }).await;
+        Ok(())
     }
 }
 

@@ -2,11 +2,11 @@
 //! everything reaches them. Maps and decisions only, without locks: whoever wants something of it puts an [`Item`]
 //! into its inbox.
 //!
-//! A member that joins is first [`Loading`](Membership::Loading): events are kept for it while its snapshot is read,
-//! so that what the snapshot lacks is not lost. The snapshot may also be ahead of the shard, which hears of a commit a
-//! little after the store: a [`Live`](Membership::Live) member knows from where on events are new to it.
+//! How a member comes into a room is in [`joining`]. Its snapshot may be ahead of the shard, which hears of a commit a
+//! little after the store: a live member knows from where on events are new to it.
 
 mod item;
+mod joining;
 mod peer;
 mod run;
 
@@ -27,27 +27,11 @@ use crate::event::Event;
 use crate::outbox::{Asked, Close, ReplyTo};
 use crate::stats::Stats;
 
-pub(crate) use item::{Answer, Audience, Item, RoomEvent, Snapshot, Subscribed};
-pub(crate) use peer::{ConnectionId, Peer};
+pub(crate) use item::{Answer, Audience, Item, Order, Progress, Replayed, RoomEvent, Snapshot, Subscribed};
+use joining::Member;
+pub use peer::RECOVERY;
+pub(crate) use peer::{ConnectionId, Peer, Tracked};
 pub(crate) use run::run;
-
-enum Membership {
-    Live {
-        /// What the client was told the room was at: events up to it are not new to it.
-        after: Seq,
-    },
-    Loading {
-        /// Events with their seq, custom ones without, in their order.
-        kept: Vec<(Option<Seq>, Arc<Event>)>,
-        /// Where the client was live before it asked for a snapshot: a failed one puts it back there.
-        before: Option<Seq>,
-    },
-}
-
-struct Member {
-    peer: Arc<Peer>,
-    membership: Membership,
-}
 
 #[derive(Default)]
 struct Room {
@@ -64,9 +48,6 @@ struct Connection {
     /// Was told to go.
     is_ending: bool,
 }
-
-/// Events kept for one joining member; with more it is refused as `unavailable` and out of the room.
-const MAX_KEPT: usize = 10_000;
 
 /// Bounds of one connection.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +66,8 @@ pub(crate) struct Shard {
     deadlines: BTreeSet<(Timestamp, ConnectionId)>,
     dirty: Vec<Arc<Peer>>,
     delivered: u64,
+    /// Events of rooms that came so far.
+    arrivals: u64,
 }
 
 impl Shard {
@@ -99,6 +82,7 @@ impl Shard {
             deadlines: BTreeSet::new(),
             dirty: Vec::new(),
             delivered: 0,
+            arrivals: 0,
         }
     }
 
@@ -110,7 +94,14 @@ impl Shard {
                 // Who asked may be gone; then so is the connection, and this was for nothing.
                 let _ = done.send(self.subscribe(id, room, asked.as_ref(), needs_snapshot));
             }
-            Item::Joined { id, room, asked, snapshot } => self.joined(id, room, asked.as_ref(), snapshot),
+            Item::Expect { id, rooms, done } => drop(done.send(self.expect(id, rooms))),
+            Item::Joined { id, room, asked, snapshot, done } => {
+                let _ = done.send(self.joined(id, room, &asked, snapshot));
+            }
+            Item::Replay { id, events, order, live_after, done } => {
+                let _ = done.send(self.replay(id, &events, order, &live_after));
+            }
+            Item::CloseRoom { id, room, code } => self.close_room(id, room, code),
             Item::Leave { id, room, asked } => self.leave(id, room, &asked),
             Item::Committed { events, answers } => self.committed(&events, answers),
             Item::Tell { id, event } => self.tell(id, &event),
@@ -149,121 +140,10 @@ impl Shard {
         }
     }
 
-    /// Takes a member out of a room and tells it (contract §3, `room_closed`).
-    fn close_room(&mut self, id: ConnectionId, room: RoomId, code: Code) {
-        self.unsubscribe(id, room);
-        self.tell(id, &room_closed(room, code));
-    }
-
     fn tell(&mut self, id: ConnectionId, event: &Arc<Event>) {
         if let Some(connection) = self.connections.get(&id) {
-            connection.peer.outbox.event(event);
+            connection.peer.event(event);
             touch(&mut self.dirty, &connection.peer);
-        }
-    }
-
-    fn subscribe(
-        &mut self,
-        id: ConnectionId,
-        room_id: RoomId,
-        asked: Option<&Asked>,
-        needs_snapshot: bool,
-    ) -> Subscribed {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return Subscribed::Done;
-        };
-        let is_new = !connection.rooms.contains(&room_id);
-        if is_new && connection.rooms.len() >= self.limits.max_rooms {
-            return Subscribed::TooManyRooms;
-        }
-        connection.rooms.insert(room_id);
-        let peer = Arc::clone(&connection.peer);
-        if !self.rooms.contains_key(&room_id) {
-            self.directory.rooms.add(room_id);
-        }
-        let room = self.rooms.entry(room_id).or_default();
-        let before = match room.members.get(&id).map(|member| &member.membership) {
-            Some(Membership::Live { after }) => Some(*after),
-            Some(Membership::Loading { before, .. }) => *before,
-            None => None,
-        };
-        match room.at {
-            Some(seq) if !needs_snapshot => {
-                let after = before.map_or(seq, |before| before.max(seq));
-                room.members.insert(id, Member { peer: Arc::clone(&peer), membership: Membership::Live { after } });
-                let reply = Reply::Joined { room_id, seq: after, recovered: None, intents: None };
-                if let Some(asked) = asked {
-                    self.answer(&peer, asked, &Ok(reply));
-                }
-                Subscribed::Done
-            }
-            _ => {
-                let membership = Membership::Loading { kept: Vec::new(), before };
-                room.members.insert(id, Member { peer, membership });
-                Subscribed::Loading
-            }
-        }
-    }
-
-    fn joined(
-        &mut self,
-        id: ConnectionId,
-        room_id: RoomId,
-        asked: Option<&Asked>,
-        snapshot: Result<Snapshot, Refusal>,
-    ) {
-        let Some(room) = self.rooms.get_mut(&room_id) else { return };
-        let Some(member) = room.members.get_mut(&id) else { return };
-        let Membership::Loading { kept, before } = &mut member.membership else { return };
-        let (mut kept, before) = (std::mem::take(kept), *before);
-        let peer = Arc::clone(&member.peer);
-        touch(&mut self.dirty, &peer);
-        let is_overfull = kept.len() >= MAX_KEPT;
-        let snapshot = match snapshot {
-            Ok(snapshot) if !is_overfull => snapshot,
-            failed => {
-                let refusal = failed.err().unwrap_or_else(Refusal::unavailable);
-                let code = refusal.code;
-                if let Some(asked) = asked {
-                    self.answer(&peer, asked, &Err(refusal));
-                }
-                return match before {
-                    Some(after) if !is_overfull => self.go_live(id, room_id, after, &kept),
-                    None if asked.is_some() => self.unsubscribe(id, room_id),
-                    _ => self.close_room(id, room_id, code),
-                };
-            }
-        };
-        let Snapshot { seq, reply, replay } = snapshot;
-        // Not earlier than the shard: what passed before the subscription, the snapshot has.
-        room.at = Some(room.at.unwrap_or(seq));
-        let is_replayed = matches!(reply, Reply::Joined { recovered: Some(true), .. });
-        if let Some(before) = before
-            && !is_replayed
-        {
-            // A member that only looked again was live all the while: what passed comes before the ack.
-            for (at, event) in kept.extract_if(.., |(at, _)| at.is_some_and(|at| at <= seq)) {
-                if at.is_some_and(|at| at > before) {
-                    peer.outbox.event(&event);
-                    self.delivered += 1;
-                }
-            }
-        }
-        if let Some(asked) = asked {
-            self.answer(&peer, asked, &Ok(reply));
-        }
-        replay.iter().for_each(|event| peer.outbox.event(event));
-        self.delivered += replay.len() as u64;
-        self.go_live(id, room_id, seq, &kept);
-    }
-
-    /// From here on events after `after` reach the member as they come, those that were kept first.
-    fn go_live(&mut self, id: ConnectionId, room: RoomId, after: Seq, kept: &[(Option<Seq>, Arc<Event>)]) {
-        let member = self.rooms.get_mut(&room).and_then(|room| room.members.get_mut(&id));
-        let Some(member) = member else { return };
-        member.membership = Membership::Live { after };
-        for (seq, event) in kept {
-            member.pass(*seq, event, &mut self.dirty, &mut self.delivered);
         }
     }
 
@@ -290,7 +170,9 @@ impl Shard {
         let Some(room) = self.rooms.get_mut(&room_id) else {
             return;
         };
-        room.members.swap_remove(&id);
+        if let Some(member) = room.members.swap_remove(&id) {
+            member.peer.caught_up(room_id);
+        }
         if room.members.is_empty() {
             self.rooms.remove(&room_id);
             self.directory.rooms.remove(&room_id);
@@ -305,8 +187,10 @@ impl Shard {
                 continue;
             };
             room.at = Some(committed.seq);
+            self.arrivals += 1;
+            let seq = Some(committed.seq);
             for member in room.members.values_mut() {
-                member.pass(Some(committed.seq), &committed.event, &mut self.dirty, &mut self.delivered);
+                member.pass(self.arrivals, seq, &committed.event, &mut self.dirty, &mut self.delivered);
             }
         }
         for Answer { peer, asked, reply } in answers {
@@ -316,15 +200,16 @@ impl Shard {
     }
 
     fn emit(&mut self, audience: Audience, event: &Arc<Event>) {
-        let Shard { connections, rooms, users, dirty, delivered, .. } = self;
+        let Shard { connections, rooms, users, dirty, delivered, arrivals, .. } = self;
         if let Audience::Room(room) = audience {
+            *arrivals += 1;
             for member in rooms.get_mut(&room).into_iter().flat_map(|room| room.members.values_mut()) {
-                member.pass(None, event, dirty, delivered);
+                member.pass(*arrivals, None, event, dirty, delivered);
             }
             return;
         }
         let mut send = |connection: &Connection| {
-            connection.peer.outbox.event(event);
+            connection.peer.event(event);
             touch(dirty, &connection.peer);
             *delivered += 1;
         };
@@ -386,21 +271,6 @@ impl Shard {
                 }
                 connection.peer.outbox.close(close);
             }
-        }
-    }
-}
-
-impl Member {
-    /// Sends an event on, keeps it for later, or drops what the member has already.
-    fn pass(&mut self, seq: Option<Seq>, event: &Arc<Event>, dirty: &mut Vec<Arc<Peer>>, delivered: &mut u64) {
-        match &mut self.membership {
-            Membership::Live { after } if seq.is_none_or(|seq| seq > *after) => {
-                self.peer.outbox.event(event);
-                touch(dirty, &self.peer);
-                *delivered += 1;
-            }
-            Membership::Loading { kept, .. } if kept.len() < MAX_KEPT => kept.push((seq, Arc::clone(event))),
-            Membership::Live { .. } | Membership::Loading { .. } => {}
         }
     }
 }

@@ -52,6 +52,10 @@ id!(
     IntentId
 );
 id!(
+    /// A connection that can be recovered: the `pid` of Socket.IO's connection state recovery (contract §4).
+    Pid
+);
+id!(
     /// A row of `gossip_updates`: one vote, comment, change of status or verdict.
     UpdateId
 );

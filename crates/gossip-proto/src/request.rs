@@ -12,7 +12,7 @@ use crate::model::{Status, VoteAction};
 use crate::refusal::{Code, Refusal};
 use fields::{Fields, id, json, text, whole_number, word};
 
-pub use handshake::Handshake;
+pub use handshake::{Handshake, Recover};
 
 /// The most items a page or a history holds.
 pub const MAX_LIMIT: u64 = 100;

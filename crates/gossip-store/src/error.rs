@@ -16,6 +16,9 @@ pub enum Error {
         #[source]
         source: sqlx::Error,
     },
+    /// The database vanished during the commit and could not be asked again in time: it may have been written.
+    #[error("the database vanished during a commit and could not be asked whether that was written")]
+    Unresolved(#[source] sqlx::Error),
     /// The tables could not be brought up to date.
     #[error("the migration failed")]
     Migration(#[source] sqlx::migrate::MigrateError),

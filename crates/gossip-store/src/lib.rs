@@ -3,13 +3,17 @@
 //! databases. Rules are not here: [`batch`] asks gossip-core.
 //!
 //! To add a query: a method of [`Store`], its implementation in each database's folder, its test in
-//! `tests/contract.rs`, which runs against all of them.
+//! `tests/contract`, which runs against all of them.
 
 pub mod batch;
 mod cursor;
 mod error;
+pub mod postgres;
 pub mod queue;
+pub mod recovery;
+mod rows;
 pub mod sqlite;
+pub mod standing;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,7 +21,7 @@ use std::sync::Arc;
 
 use gossip_core::command::Command;
 use gossip_core::env::Env;
-use gossip_proto::id::{IntentId, RoomId, Seq, UserId};
+use gossip_proto::id::{IntentId, Pid, RoomId, Seq, UserId};
 use gossip_proto::model::{Intent, Status, Update, Vote};
 use gossip_proto::refusal::Refusal;
 use gossip_proto::reply::Outcome;
@@ -25,6 +29,7 @@ use gossip_proto::timestamp::Timestamp;
 
 pub use cursor::Cursor;
 pub use error::Error;
+pub use recovery::{Recovery, RecoveryChange};
 
 /// What every method of [`Store`] returns: boxed, since a store is used as `Arc<dyn Store>`; beside a query the box
 /// costs nothing.
@@ -59,12 +64,10 @@ pub struct Committed {
 /// What joining a room asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct JoinQuery {
-    /// The events after this one.
+    /// The events after this one are wanted.
     pub since: Option<Seq>,
     /// So many of the newest intents.
     pub history: Option<u64>,
-    /// With `since`: bytes of payload that may be replayed, where [`MAX_REPLAY_BYTES`] is too many.
-    pub budget: Option<usize>,
 }
 
 /// A room at one moment.
@@ -74,24 +77,32 @@ pub struct RoomSnapshot {
     pub seq: Seq,
     /// With `history`: newest first.
     pub intents: Option<Vec<Intent>>,
-    /// With `since`: all events after it, or none if the log cannot give all.
-    pub missed: Option<Missed>,
+    /// With `since`: whether the log has all events after it.
+    pub is_reached: Option<bool>,
 }
 
-/// The events after a `since`.
-#[derive(Debug, PartialEq)]
-pub enum Missed {
-    /// All of them, in order.
-    All(Vec<LogEvent>),
-    /// The log does not reach back so far, `since` is beyond its end, or they are too many to send at once.
-    Unrecoverable,
+/// What a returning client has seen of a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Every event up to this one.
+    Seq(Seq),
+    /// Of the events after `joined`, those up to `position`.
+    Position {
+        /// Where it came into the room.
+        joined: Seq,
+        /// The last event that it saw in any room.
+        position: Position,
+    },
 }
 
-/// The most events one replay brings, and the most bytes of them: a client further behind starts anew from
-/// `history`, which is cheaper for both sides.
-pub const MAX_REPLAY_EVENTS: usize = 4096;
-/// See [`MAX_REPLAY_EVENTS`]; bytes of payload.
-pub const MAX_REPLAY_BYTES: usize = 2 * 1024 * 1024;
+/// A room as a returning client finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Its last event.
+    pub seq: Seq,
+    /// What the client has seen, if the log has all that came after it; see [`standing::of`].
+    pub after: Option<Seq>,
+}
 
 /// One page of a list, newest first.
 #[derive(Debug, PartialEq)]
@@ -105,12 +116,35 @@ pub struct Paged<T> {
 /// A database that keeps gossip. `None` is absence; an [`Error`] is failure. Cheap to share: every method takes
 /// `&self`.
 pub trait Store: Send + Sync + 'static {
-    /// Carries out a batch in one transaction, durable when this returns. A refused command fails alone. On an error
-    /// nothing was written.
+    /// Carries out a batch in one transaction, durable when this returns. A refused command fails alone.
+    ///
+    /// # Errors
+    /// After [`Error::Unresolved`] the batch may have been written, after any other nothing was.
     fn commit<'a>(&'a self, batch: &'a [Command], env: &'a dyn Env) -> StoreFuture<'a, Committed>;
+
+    /// The last position given, once no commit is under way that began before this call.
+    fn position(&self) -> StoreFuture<'_, Position>;
+
+    /// The events after a position, over all rooms and in order, at most `limit`.
+    fn log(&self, after: Position, limit: u64) -> StoreFuture<'_, Vec<LogEvent>>;
 
     /// What a joining client needs, as one consistent snapshot. A room without events has seq 0.
     fn room(&self, room: RoomId, query: JoinQuery) -> StoreFuture<'_, RoomSnapshot>;
+
+    /// Where each of these rooms stands for a client that returns, in their order, as one consistent snapshot.
+    fn standings<'a>(&'a self, rooms: &'a [(RoomId, Seen)]) -> StoreFuture<'a, Vec<Standing>>;
+
+    /// The events of these rooms after the seq beside each, over all of them in the order of positions, at most `limit`.
+    fn replay<'a>(&'a self, after: &'a [(RoomId, Seq)], limit: u64) -> StoreFuture<'a, Vec<LogEvent>>;
+
+    /// What was kept of a connection that can be recovered.
+    fn recovery(&self, pid: Pid) -> StoreFuture<'_, Option<Recovery>>;
+
+    /// Keeps what connections that can be recovered have done, durable when this returns.
+    fn keep<'a>(&'a self, changes: &'a [RecoveryChange], now: Timestamp) -> StoreFuture<'a, ()>;
+
+    /// These connections live: [`Store::prune`] takes their age from now on.
+    fn touch<'a>(&'a self, pids: &'a [Pid], now: Timestamp) -> StoreFuture<'a, ()>;
 
     /// An intent, and how `viewer` votes on it.
     fn intent(&self, id: IntentId, viewer: UserId) -> StoreFuture<'_, Option<(Intent, Option<Vote>)>>;
@@ -139,8 +173,8 @@ pub trait Store: Send + Sync + 'static {
     /// Intents whose time is over at `now` and which are not marked so, those due first, at most `limit`.
     fn due(&self, now: Timestamp, limit: u64) -> StoreFuture<'_, Vec<IntentId>>;
 
-    /// Removes what is older than `before` from the log and the request ids, at most `limit` rows of each; returns
-    /// how many went.
+    /// Removes what is older than `before` from the log (in the order of positions), the request ids and the
+    /// connections that can be recovered, at most `limit` of each; returns how many went.
     fn prune(&self, before: Timestamp, limit: u64) -> StoreFuture<'_, u64>;
 
     /// Whether the database answers.

@@ -1,31 +1,43 @@
-//! Group commit: commands queue here, and whatever has queued while the last transaction was under way goes into the
-//! next one. There is no timer: a command that comes alone is carried out alone and at once. One task owns the
-//! writing; no rule and no SQL is here.
+//! Group commit: commands queue for a lane, and whatever has queued while the lane's last transaction was under way
+//! goes into the next one. There is no timer: a command that comes alone is carried out alone and at once. A user's
+//! commands go through one lane, so they take effect in the order sent. No rule and no SQL is here.
+//!
+//! While the store works a full queue makes those wait who submit, and nothing is refused. When it fails, what waits
+//! for too long is refused as `unavailable`, so that clients are told in time.
+
+mod order;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gossip_core::command::Command;
 use gossip_core::env::Env;
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Outcome;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 
 use crate::{Error, LogEvent, Store};
 
 /// Bounds of the queue.
 #[derive(Debug, Clone, Copy)]
 pub struct Config {
-    /// Commands that may wait; past it [`CommitQueue::submit`] waits, which slows who submits.
+    /// Transactions that may be under way at once. They share the work before the commit, not the commit itself: the
+    /// order of positions is the order of commits.
+    pub lanes: usize,
+    /// Commands that may wait in a lane; past it [`CommitQueue::submit`] waits, which slows who submits.
     pub capacity: usize,
     /// The most commands of one transaction.
     pub max_batch: usize,
+    /// `STORE_TIMEOUT`: a command that has waited so long for a store that fails is refused.
+    pub timeout: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { capacity: 4096, max_batch: 512 }
+        Config { lanes: 1, capacity: 4096, max_batch: 512, timeout: Duration::from_secs(2) }
     }
 }
 
@@ -38,78 +50,191 @@ pub struct Batch<T> {
     pub events: Vec<LogEvent>,
 }
 
-/// Who is told of every transaction, in the order of commits.
+/// Who is told of every transaction, in the order of commits: of each event once and of none before those with lower
+/// positions, whichever lane or process caused them.
 pub trait Sink<T>: Send + 'static {
-    /// Takes what was committed. The next transaction begins when this is done.
+    /// Takes what was committed. The next is told when this is done.
     fn committed(&mut self, batch: Batch<T>) -> impl Future<Output = ()> + Send;
+}
+
+/// A command that waits for its transaction.
+struct Waiting<T> {
+    command: Command,
+    ticket: T,
+    since: Instant,
 }
 
 /// The way into the store for commands. `T` is the ticket by which the sink knows whose a result is.
 #[derive(Debug)]
 pub struct CommitQueue<T> {
-    queue: mpsc::Sender<(Command, T)>,
+    lanes: Arc<[mpsc::Sender<Waiting<T>>]>,
 }
 
 impl<T> Clone for CommitQueue<T> {
     fn clone(&self) -> Self {
-        CommitQueue { queue: self.queue.clone() }
+        CommitQueue { lanes: Arc::clone(&self.lanes) }
     }
 }
 
 impl<T: Send + 'static> CommitQueue<T> {
-    /// Starts the task that writes. It ends, with all that was accepted carried out, when the last handle is gone.
-    pub fn start(
+    /// Starts the tasks that write. They end, with all that was accepted carried out, when the last handle is gone;
+    /// the returned one ends with them.
+    ///
+    /// # Errors
+    /// When the store cannot say where its log ends.
+    pub async fn start(
         store: Arc<dyn Store>,
         env: Arc<dyn Env>,
         config: Config,
         sink: impl Sink<T>,
-    ) -> (CommitQueue<T>, JoinHandle<()>) {
-        let (sender, receiver) = mpsc::channel(config.capacity);
-        let task = tokio::spawn(write(store, env, config.max_batch, receiver, sink));
-        (CommitQueue { queue: sender }, task)
+    ) -> Result<(CommitQueue<T>, JoinHandle<()>), Error> {
+        let last = store.position().await?;
+        let lanes = config.lanes.max(1);
+        let mut tasks = JoinSet::new();
+        let (decided, to_publish) = mpsc::channel(lanes);
+        let start_lane = |_| {
+            let (sender, queue) = mpsc::channel(config.capacity.max(1));
+            let lane = Lane { store: Arc::clone(&store), env: Arc::clone(&env), config, decided: decided.clone() };
+            tasks.spawn(lane.run(queue));
+            sender
+        };
+        let lanes = (0..lanes).map(start_lane).collect();
+        drop(decided);
+        tasks.spawn(order::publish(store, last, config.timeout, to_publish, sink));
+        // The end of all, or of one by a panic, which then ends the others.
+        let ended = tokio::spawn(async move { while let Some(Ok(())) = tasks.join_next().await {} });
+        Ok((CommitQueue { lanes }, ended))
     }
 
-    /// Hands a command in. Commands of one caller are carried out in the order of their submission.
+    /// Hands a command in. Commands of one user are carried out in the order of their submission.
     ///
     /// # Errors
     /// Gives the ticket back when the queue is closed.
     pub async fn submit(&self, command: Command, ticket: T) -> Result<(), T> {
-        self.queue.send((command, ticket)).await.map_err(|refused| refused.0.1)
+        let lane = command.actor.user.0.as_u128() % self.lanes.len() as u128;
+        let lane = &self.lanes[usize::try_from(lane).unwrap_or(0)];
+        let waiting = Waiting { command, ticket, since: Instant::now() };
+        lane.send(waiting).await.map_err(|refused| refused.0.ticket)
     }
 }
 
-async fn write<T: Send>(
+struct Lane<T> {
     store: Arc<dyn Store>,
     env: Arc<dyn Env>,
-    max_batch: usize,
-    mut queue: mpsc::Receiver<(Command, T)>,
-    mut sink: impl Sink<T>,
-) {
-    let mut waiting = Vec::with_capacity(max_batch);
-    while queue.recv_many(&mut waiting, max_batch).await > 0 {
-        let (commands, tickets): (Vec<_>, Vec<_>) = waiting.drain(..).unzip();
-        let batch = match store.commit(&commands, &*env).await {
-            Ok(committed) => {
-                Batch { results: tickets.into_iter().zip(committed.results).collect(), events: committed.events }
+    config: Config,
+    decided: mpsc::Sender<order::Decided<T>>,
+}
+
+impl<T: Send> Lane<T> {
+    async fn run(self, mut queue: mpsc::Receiver<Waiting<T>>) {
+        let mut next = Vec::with_capacity(self.config.max_batch);
+        let mut is_failing = false;
+        loop {
+            let room = self.config.max_batch.saturating_sub(next.len()).max(1);
+            if next.is_empty() && queue.recv_many(&mut next, room).await == 0 {
+                return;
             }
+            while next.len() < self.config.max_batch
+                && let Ok(waiting) = queue.try_recv()
+            {
+                next.push(waiting);
+            }
+            if is_failing {
+                let patience = self.config.timeout / 2;
+                let late = next.extract_if(.., |waiting| waiting.since.elapsed() > patience).collect();
+                if self.refuse(late).await.is_err() {
+                    return;
+                }
+                if next.is_empty() {
+                    // One look at the store for each time that it has to answer, not one for each command.
+                    is_failing = self.store.ping().await.is_err();
+                    continue;
+                }
+            }
+            let batch = std::mem::replace(&mut next, Vec::with_capacity(self.config.max_batch));
+            let (commands, tickets): (Vec<_>, Vec<_>) =
+                batch.into_iter().map(|waiting| (waiting.command, waiting.ticket)).unzip();
+            let Ok(committed) = self.commit(commands, &mut queue, &mut next).await else { return };
+            is_failing = committed.is_err();
+            if self.tell(tickets, committed).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Carries out a batch. Those who wait behind it are not kept waiting if it takes too long: they are refused, up to
+    /// one that has time left, which becomes the `next` batch's first.
+    async fn commit(
+        &self,
+        commands: Vec<Command>,
+        queue: &mut mpsc::Receiver<Waiting<T>>,
+        next: &mut Vec<Waiting<T>>,
+    ) -> Result<Result<crate::Committed, Error>, Closed> {
+        let mut committing = self.store.commit(&commands, &*self.env);
+        let mut look = tokio::time::interval_at(Instant::now() + self.config.timeout / 2, self.config.timeout / 16);
+        loop {
+            tokio::select! {
+                biased;
+                committed = &mut committing => return Ok(committed),
+                _ = look.tick() => {}
+            }
+            // A little early, so that the answer is there in time.
+            let is_late = |waiting: &Waiting<T>| waiting.since.elapsed() >= self.config.timeout * 7 / 8;
+            let mut late: Vec<_> = next.extract_if(.., |waiting| is_late(waiting)).collect();
+            while next.is_empty()
+                && let Ok(waiting) = queue.try_recv()
+            {
+                if is_late(&waiting) { late.push(waiting) } else { next.push(waiting) }
+            }
+            self.refuse(late).await?;
+        }
+    }
+
+    async fn refuse(&self, late: Vec<Waiting<T>>) -> Result<(), Closed> {
+        if late.is_empty() {
+            return Ok(());
+        }
+        let results = late.into_iter().map(|waiting| (waiting.ticket, Err(Refusal::unavailable()))).collect();
+        self.publish(order::Decided { results, events: Vec::new(), is_in_doubt: false }).await
+    }
+
+    async fn tell(&self, tickets: Vec<T>, committed: Result<crate::Committed, Error>) -> Result<(), Closed> {
+        let decided = match committed {
+            Ok(committed) => order::Decided {
+                results: tickets.into_iter().zip(committed.results).collect(),
+                events: committed.events,
+                is_in_doubt: false,
+            },
             Err(error) => {
-                tracing::error!(error = chain(&error), commands = commands.len(), "a batch of commands failed");
+                tracing::error!(error = chain(&error), commands = tickets.len(), "a batch of commands failed");
                 let refusal = refusal_of(&error);
-                Batch {
+                order::Decided {
                     results: tickets.into_iter().map(|ticket| (ticket, Err(refusal.clone()))).collect(),
-                    events: vec![],
+                    events: Vec::new(),
+                    is_in_doubt: matches!(error, Error::Unresolved(_)),
                 }
             }
         };
-        sink.committed(batch).await;
+        self.publish(decided).await
+    }
+
+    async fn publish(&self, decided: order::Decided<T>) -> Result<(), Closed> {
+        self.decided.send(decided).await.map_err(|_| Closed)
     }
 }
+
+/// Nobody is there any more to be told: the tasks are ending.
+struct Closed;
 
 /// What a client is told of a failing store.
 #[must_use]
 pub fn refusal_of(error: &Error) -> Refusal {
     match error {
         Error::Database { .. } => Refusal::unavailable(),
+        Error::Unresolved(_) => Refusal::new(
+            Code::Unresolved,
+            "the store vanished during the commit; repeat the command with the same requestId to learn what became of it",
+        ),
         Error::Url(_) | Error::Migration(_) | Error::Corrupt { .. } | Error::Encode(_) => {
             Refusal::new(Code::Internal, "the server failed; nothing was written")
         }
@@ -127,3 +252,6 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,12 @@
 //! in batches that costs nothing against NORMAL). One connection writes, since SQLite has one writer; a few read.
 
 mod commit;
+mod log;
 mod read;
+mod recovery;
 mod rows;
+#[doc(hidden)]
+pub mod sql;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -11,13 +15,16 @@ use std::time::Duration;
 
 use gossip_core::command::Command;
 use gossip_core::env::Env;
-use gossip_proto::id::{IntentId, RoomId, UserId};
+use gossip_proto::id::{IntentId, Pid, RoomId, Seq, UserId};
 use gossip_proto::model::{Intent, Status, Update, Vote};
 use gossip_proto::timestamp::Timestamp;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
-use crate::{Committed, Cursor, Error, JoinQuery, Paged, RoomSnapshot, Store, StoreFuture};
+use crate::{
+    Committed, Cursor, Error, JoinQuery, LogEvent, Paged, Position, Recovery, RecoveryChange, RoomSnapshot, Seen,
+    Standing, Store, StoreFuture,
+};
 
 /// How many connections read beside the one that writes.
 const READERS: u32 = 4;
@@ -30,8 +37,9 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens `sqlite://path`, creating the file if there is none, and migrates it. `timeout` is how long to wait for
-    /// a file that another process has locked.
+    /// Opens `sqlite://path`, creating the file if there is none, and migrates it. `timeout` is how long a command may
+    /// take with its waiting: a call has half of it for a connection that is free and for a file that another process
+    /// has locked, the other half is for waiting in the queue before.
     ///
     /// # Errors
     /// When the URL is wrong, the file cannot be opened, or the migration fails.
@@ -54,7 +62,7 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(timeout)
+            .busy_timeout(timeout / 2)
             .disable_statement_logging();
         // The defaults would probe a connection before every use and replace it now and then: for a file, mere cost.
         let pool = || {
@@ -62,7 +70,7 @@ impl SqliteStore {
                 .test_before_acquire(false)
                 .idle_timeout(None)
                 .max_lifetime(None)
-                .acquire_timeout(timeout.max(Duration::from_secs(1)))
+                .acquire_timeout(timeout / 2)
         };
         let open = Error::while_("opening the database");
         let writer = pool().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
@@ -77,8 +85,36 @@ impl Store for SqliteStore {
         Box::pin(commit::commit(&self.writer, batch, env))
     }
 
+    fn position(&self) -> StoreFuture<'_, Position> {
+        Box::pin(log::position(&self.writer))
+    }
+
+    fn log(&self, after: Position, limit: u64) -> StoreFuture<'_, Vec<LogEvent>> {
+        Box::pin(log::log(&self.readers, after, limit))
+    }
+
     fn room(&self, room: RoomId, query: JoinQuery) -> StoreFuture<'_, RoomSnapshot> {
         Box::pin(read::room(&self.readers, room, query))
+    }
+
+    fn standings<'a>(&'a self, rooms: &'a [(RoomId, Seen)]) -> StoreFuture<'a, Vec<Standing>> {
+        Box::pin(log::standings(&self.readers, rooms))
+    }
+
+    fn replay<'a>(&'a self, after: &'a [(RoomId, Seq)], limit: u64) -> StoreFuture<'a, Vec<LogEvent>> {
+        Box::pin(log::replay(&self.readers, after, limit))
+    }
+
+    fn recovery(&self, pid: Pid) -> StoreFuture<'_, Option<Recovery>> {
+        Box::pin(recovery::recovery(&self.readers, pid))
+    }
+
+    fn keep<'a>(&'a self, changes: &'a [RecoveryChange], now: Timestamp) -> StoreFuture<'a, ()> {
+        Box::pin(recovery::keep(&self.writer, changes, now))
+    }
+
+    fn touch<'a>(&'a self, pids: &'a [Pid], now: Timestamp) -> StoreFuture<'a, ()> {
+        Box::pin(recovery::touch(&self.writer, pids, now))
     }
 
     fn intent(&self, id: IntentId, viewer: UserId) -> StoreFuture<'_, Option<(Intent, Option<Vote>)>> {
@@ -114,7 +150,7 @@ impl Store for SqliteStore {
     }
 
     fn prune(&self, before: Timestamp, limit: u64) -> StoreFuture<'_, u64> {
-        Box::pin(commit::prune(&self.writer, before, limit))
+        Box::pin(recovery::prune(&self.writer, before, limit))
     }
 
     fn ping(&self) -> StoreFuture<'_, ()> {

@@ -1,5 +1,6 @@
 // A stock socket.io-client with a memory: what arrived, and waiting for what has not yet.
 import assert from 'node:assert/strict';
+import { setTimeout as pause } from 'node:timers/promises';
 import { io } from 'socket.io-client';
 import * as shapes from './shapes.mjs';
 
@@ -60,11 +61,13 @@ export class Client {
 
   constructor(url, { transports, namespace = '/gossip', ...options }) {
     this.socket = io(`${url}${namespace}`, { transports, forceNew: true, reconnection: false, autoConnect: false, ...options });
-    this.socket.onAny((name, ...args) => {
-      assert.equal(args.length, 1, `${name} has one argument`);
-      this.inbox(name).push(args[0]);
-    });
+    this.socket.onAny((name, ...args) => this.received(name, args));
     this.socket.on('disconnect', (reason) => this.#ends.push(reason));
+  }
+
+  received(name, args) {
+    assert.equal(args.length, 1, `${name} has one argument`);
+    this.inbox(name).push(args[0]);
   }
 
   inbox(name) {
@@ -86,7 +89,9 @@ export class Client {
   async settled() {
     const { engine, opts } = this.socket.io;
     if (opts.transports.length > 1 && engine.transport.name === 'polling') {
-      await new Promise((resolve) => engine.once('upgrade', resolve));
+      const upgraded = new Promise((resolve) => engine.once('upgrade', () => resolve(true)));
+      const late = pause(WAIT_MS, false, { ref: false });
+      assert.ok(await Promise.race([upgraded, late]), `no upgrade within ${WAIT_MS} ms`);
     }
   }
 

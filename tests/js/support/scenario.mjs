@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { Client, MODES } from './client.mjs';
-import { startServer } from './server.mjs';
+import { DATABASES } from './databases.mjs';
+import { lastingPort, startServer } from './server.mjs';
 import { person } from './tokens.mjs';
 
 const SCENARIO_MS = 60_000;
@@ -76,13 +77,20 @@ class World {
 }
 
 /** A server for the scenarios of one file, started before the first and stopped after the last. */
-export function withServer(title, define, { env } = {}) {
+export function withServer(title, define, { env, database = DATABASES.SQLite, lasting = false } = {}) {
   describe(title, () => {
+    let made;
     let server;
     before(async () => {
-      server = await startServer({ env });
+      made = await database();
+      const port = lasting ? { WS_PORT: String(await lastingPort()) } : {};
+      server = await startServer({ env: { ...made.env, ...port, ...env } });
     });
-    after(() => server?.stop());
+    after(async () => {
+      // One that is killed in the middle of scenarios need not end well.
+      await (lasting ? server?.kill() : server?.stop());
+      await made?.drop();
+    });
     define((name, scenario, transports = ['websocket']) => {
       test(name, { timeout: SCENARIO_MS }, (t) => scenario(new World(t, server, transports)));
     });

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,21 +28,30 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 }
 
 class Server {
-  constructor(child, directory) {
-    this.child = child;
+  constructor(directory, args, settings) {
     this.directory = directory;
-    this.stdout = '';
-    this.stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text) => (this.stdout += text));
-    child.stderr.setEncoding('utf8').on('data', (text) => (this.stderr += text));
-    this.exited = new Promise((resolve) => {
-      child.once('exit', (code, signal) => resolve({ code, signal }));
-      child.once('error', (error) => resolve({ error }));
-    });
+    this.args = args;
+    this.settings = settings;
     running.add(this);
   }
 
-  async listening() {
+  /** Runs the daemon, the first time or again: then on the same port, with the same database. */
+  async start(env = {}) {
+    const settings = { ...this.settings, ...env };
+    if (this.port) settings.WS_PORT = String(this.port);
+    this.child = spawn(BINARY, this.args, { cwd: this.directory, env: settings, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.stdout = '';
+    this.stderr = '';
+    this.child.stdout.setEncoding('utf8').on('data', (text) => (this.stdout += text));
+    this.child.stderr.setEncoding('utf8').on('data', (text) => (this.stderr += text));
+    this.exited = new Promise((resolve) => {
+      this.child.once('exit', (code, signal) => resolve({ code, signal }));
+      this.child.once('error', (error) => resolve({ error }));
+    });
+    return this.#listening();
+  }
+
+  async #listening() {
     const found = new Promise((resolve) => {
       this.child.stdout.on('data', () => LISTENING.test(this.stdout) && resolve('listening'));
     });
@@ -56,13 +66,27 @@ class Server {
     return this;
   }
 
-  /** Ends the daemon as an operator would; fails unless it leaves cleanly. */
-  async stop() {
+  /** Ends the daemon with no time for anything, to be started again. */
+  async crash() {
+    this.child.kill('SIGKILL');
+    await this.exited;
+  }
+
+  /** Ends the daemon as an operator would, to be started again; fails unless it leaves cleanly. */
+  async drain() {
     this.child.kill('SIGTERM');
     const outcome = await Promise.race([this.exited, timer(STOP_MS)]);
-    this.kill();
     if (outcome.code !== 0) {
       throw new Error(`gossipd did not end with 0 on SIGTERM (${JSON.stringify(outcome)}): ${this.stderr}`);
+    }
+  }
+
+  /** Ends the daemon for good. */
+  async stop() {
+    try {
+      await this.drain();
+    } finally {
+      this.kill();
     }
   }
 
@@ -75,6 +99,22 @@ class Server {
 
 function timer(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms, { timedOutAfterMs: ms }).unref());
+}
+
+/**
+ * A free port for a daemon that ends and comes back: not one of those that
+ * the system gives to whoever connects meanwhile.
+ */
+export async function lastingPort() {
+  for (;;) {
+    const port = 15_000 + Math.floor(Math.random() * 15_000);
+    const probe = net.createServer();
+    const isFree = await new Promise((resolve) => {
+      probe.once('error', () => resolve(false));
+      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+    });
+    if (isFree) return port;
+  }
 }
 
 /**
@@ -98,6 +138,5 @@ export async function startServer({ args = [], env = {} } = {}) {
     LOG_LEVEL: 'warn',
     ...env,
   };
-  const child = spawn(BINARY, args, { cwd: directory, env: settings, stdio: ['ignore', 'pipe', 'pipe'] });
-  return new Server(child, directory).listening();
+  return new Server(directory, args, settings).start();
 }

@@ -53,10 +53,18 @@ pub(crate) async fn open(address: SocketAddr, path: &str, bearer: Option<&str>) 
 impl Client {
     /// In the namespace; without a token, not authenticated.
     pub(crate) async fn socket_io(address: SocketAddr, token: Option<&str>) -> Client {
+        Client::with_auth(address, token.map_or_else(|| json!({}), |token| json!({ "token": token }))).await
+    }
+
+    /// In the namespace, going on in these rooms.
+    pub(crate) async fn resuming(address: SocketAddr, token: &str, resume: &Value) -> Client {
+        Client::with_auth(address, json!({ "token": token, "resume": resume })).await
+    }
+
+    async fn with_auth(address: SocketAddr, auth: Value) -> Client {
         let socket = open(address, "/socket.io/?EIO=4&transport=websocket", None).await;
         let mut client = Client::new(socket, Dialect::SocketIo);
         assert!(client.text().await.starts_with("0{"));
-        let auth = token.map_or_else(|| json!({}), |token| json!({ "token": token }));
         client.write(format!("40/gossip,{auth}")).await;
         let answer = client.text().await;
         assert!(answer.starts_with(r#"40/gossip,{"sid":""#), "{answer}");

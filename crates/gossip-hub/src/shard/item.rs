@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gossip_core::access::Reach;
 use gossip_proto::id::{RoomId, Seq, UserId};
-use gossip_proto::refusal::Refusal;
+use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
 use gossip_proto::timestamp::Timestamp;
 use tokio::sync::oneshot;
@@ -34,16 +34,47 @@ pub(crate) enum Subscribed {
     /// The room was live here: the join is answered.
     Done,
     /// Events are being kept; a snapshot is wanted.
-    Loading,
+    Loading {
+        /// The room was live here before.
+        was_member: bool,
+    },
     /// The connection is in as many rooms as it may.
     TooManyRooms,
 }
 
 /// The second half of a join.
 pub(crate) struct Snapshot {
-    pub(crate) seq: Seq,
+    /// The member has everything up to here, or wants what comes after it replayed.
+    pub(crate) after: Seq,
     pub(crate) reply: Reply,
-    pub(crate) replay: Vec<Arc<Event>>,
+    pub(crate) is_replayed: bool,
+}
+
+/// In which order missed events of several rooms come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Those of one room, while the connection's other rooms are live.
+    OneRoom,
+    /// By position over all rooms of the connection, none of which is live yet.
+    AllRooms,
+}
+
+/// A missed event.
+pub(crate) struct Replayed {
+    pub(crate) room: RoomId,
+    pub(crate) seq: Seq,
+    pub(crate) event: Arc<Event>,
+}
+
+/// How far a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Events reach it as they come.
+    Live,
+    /// The log must be read on.
+    Behind,
+    /// It is not there any more.
+    Gone,
 }
 
 /// Whom a custom event is for.
@@ -75,12 +106,32 @@ pub(crate) enum Item {
         needs_snapshot: bool,
         done: oneshot::Sender<Subscribed>,
     },
+    /// Begins to keep the events of rooms for a connection that is in none yet; says which are too many.
+    Expect {
+        id: ConnectionId,
+        rooms: Vec<RoomId>,
+        done: oneshot::Sender<Vec<RoomId>>,
+    },
     Joined {
         id: ConnectionId,
         room: RoomId,
-        /// Whom to answer; none for a room that is resumed, of which the client is told otherwise.
-        asked: Option<Asked>,
+        asked: Asked,
         snapshot: Result<Snapshot, Refusal>,
+        done: oneshot::Sender<Progress>,
+    },
+    /// Missed events; with `live_after` they were the last, and each room goes live after this.
+    Replay {
+        id: ConnectionId,
+        events: Vec<Replayed>,
+        order: Order,
+        live_after: Vec<(RoomId, Seq)>,
+        done: oneshot::Sender<Progress>,
+    },
+    /// Ends a membership, and tells the client of it.
+    CloseRoom {
+        id: ConnectionId,
+        room: RoomId,
+        code: Code,
     },
     Leave {
         id: ConnectionId,

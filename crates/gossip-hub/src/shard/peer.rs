@@ -1,18 +1,44 @@
 //! A connection as its shard and the commands under way know it. Which rooms it is in, only the shard knows.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use gossip_proto::id::{Pid, RoomId, Seq};
+
+use crate::event::Event;
+use crate::offset::Offset;
 use crate::outbox::Outbox;
 use crate::under_way::UnderWay;
+
+/// The event that only brings an offset, to clients that asked to be recovered.
+pub const RECOVERY: &str = "recovery";
 
 /// Names a connection for as long as the process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ConnectionId(pub(crate) u64);
 
+/// What a connection that can be recovered has beside others.
+pub(crate) struct Tracked {
+    pub(crate) pid: Pid,
+    /// What the client will have seen with all that was queued for it. Only the shard's task touches it.
+    seen: Mutex<Offset>,
+}
+
+impl Tracked {
+    pub(crate) fn new(pid: Pid, seen: Offset) -> Tracked {
+        Tracked { pid, seen: Mutex::new(seen) }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Offset> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A connection as its shard and the commands under way know it.
 pub(crate) struct Peer {
     pub(crate) id: ConnectionId,
     pub(crate) outbox: Box<dyn Outbox>,
+    pub(crate) tracked: Option<Box<Tracked>>,
     /// Something was queued since the last flush.
     dirty: AtomicBool,
     /// Commands that were accepted and not answered yet.
@@ -20,8 +46,55 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(id: ConnectionId, outbox: Box<dyn Outbox>) -> Peer {
-        Peer { id, outbox, dirty: AtomicBool::new(false), under_way: UnderWay::default() }
+    pub(crate) fn new(id: ConnectionId, outbox: Box<dyn Outbox>, tracked: Option<Tracked>) -> Peer {
+        let tracked = tracked.map(Box::new);
+        Peer { id, outbox, tracked, dirty: AtomicBool::new(false), under_way: UnderWay::default() }
+    }
+
+    /// Queues an event in the order of positions.
+    pub(super) fn event(&self, event: &Arc<Event>) {
+        let Some(tracked) = &self.tracked else { return self.outbox.event(event) };
+        let mut seen = tracked.seen();
+        if let Some(position) = event.position() {
+            seen.position = seen.position.max(position);
+        }
+        self.outbox.tracked(event, &seen);
+    }
+
+    /// Queues an event of a room that is being caught up with: other rooms are further.
+    pub(super) fn replayed(&self, room: RoomId, seq: Seq, event: &Arc<Event>) {
+        let Some(tracked) = &self.tracked else { return self.outbox.event(event) };
+        let mut seen = tracked.seen();
+        seen.set_behind(room, Some(seq));
+        self.outbox.tracked(event, &seen);
+    }
+
+    /// Tells a client that can be recovered what it has seen, where nothing else does in time.
+    pub(super) fn mark(&self) {
+        if let Some(tracked) = &self.tracked {
+            self.outbox.tracked(&Arc::new(Event::new(RECOVERY, "{}")), &tracked.seen());
+        }
+    }
+
+    /// From here on less was seen of this room than of others.
+    pub(super) fn set_behind(&self, room: RoomId, seq: Option<Seq>) {
+        if let Some(tracked) = &self.tracked {
+            tracked.seen().set_behind(room, seq);
+        }
+    }
+
+    /// As much was seen of this room as of others, or it is none of the connection's any more.
+    pub(super) fn caught_up(&self, room: RoomId) {
+        if let Some(tracked) = &self.tracked {
+            tracked.seen().caught_up(room);
+        }
+    }
+
+    /// As much was seen of each room as of the others.
+    pub(super) fn all_caught_up(&self) {
+        if let Some(tracked) = &self.tracked {
+            tracked.seen().behind.clear();
+        }
     }
 
     /// Marks that something was queued; true for the first since the last flush.

@@ -1,11 +1,15 @@
 //! The shard's decisions, told as "these items, then exactly this reached the socket".
 
+mod offsets;
+
+use std::pin::Pin;
 use std::sync::Mutex;
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::*;
+use crate::offset::Offset;
 use crate::outbox::Outbox;
 
 /// Writes down what reaches it.
@@ -35,7 +39,15 @@ impl Outbox for Recorder {
         });
     }
 
+    fn tracked(&self, event: &Arc<Event>, offset: &Offset) {
+        self.push(format!("{} {} @{offset}", event.name(), event.data()));
+    }
+
     fn flush(&self) {}
+
+    fn drained(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
 
     fn close(&self, close: Close) {
         self.push(format!("close {}", close.as_str()));
@@ -48,6 +60,7 @@ impl Outbox for Recorder {
 
 const ROOM: RoomId = RoomId(Uuid::from_u128(1));
 const OTHER: RoomId = RoomId(Uuid::from_u128(2));
+const LOADING: Subscribed = Subscribed::Loading { was_member: false };
 const USER: UserId = UserId(Uuid::from_u128(3));
 
 struct Bench {
@@ -64,8 +77,12 @@ impl Bench {
     }
 
     fn open(&mut self, id: u64) -> Recorder {
+        self.open_as(id, None)
+    }
+
+    fn open_as(&mut self, id: u64, tracked: Option<Tracked>) -> Recorder {
         let recorder = Recorder::default();
-        let peer = Arc::new(Peer::new(ConnectionId(id), Box::new(recorder.clone())));
+        let peer = Arc::new(Peer::new(ConnectionId(id), Box::new(recorder.clone()), tracked));
         self.stats.opened();
         self.shard.handle(Item::Open { peer, authenticate_by: Timestamp::from_millis(1_000) });
         self.authenticate(id, Reach::All);
@@ -83,19 +100,48 @@ impl Bench {
         subscribed.try_recv().unwrap()
     }
 
+    /// The second half of a join, with what is to be replayed.
     fn joined(&mut self, id: u64, room: RoomId, seq: u64, replay: &[u64]) {
         let reply = Reply::Joined { room_id: room, seq: Seq(seq), recovered: None, intents: None };
-        let snapshot = Ok(Snapshot { seq: Seq(seq), reply, replay: replay.iter().map(|n| event(*n)).collect() });
-        self.shard.handle(Item::Joined { id: ConnectionId(id), room, asked: Some(asked()), snapshot });
+        let after = Seq(replay.first().map_or(seq, |first| first - 1));
+        let is_replayed = !replay.is_empty();
+        let progress = self.answered(id, room, Ok(Snapshot { after, reply, is_replayed }));
+        if is_replayed && progress == Progress::Behind {
+            let end = Seq(*replay.last().unwrap());
+            assert_eq!(self.replay(id, room, Order::OneRoom, replay, &[(room, end)]), Progress::Live);
+        }
     }
 
     fn not_joined(&mut self, id: u64, room: RoomId) {
-        let snapshot = Err(Refusal::unavailable());
-        self.shard.handle(Item::Joined { id: ConnectionId(id), room, asked: Some(asked()), snapshot });
+        assert_eq!(self.answered(id, room, Err(Refusal::unavailable())), Progress::Gone);
+    }
+
+    fn answered(&mut self, id: u64, room: RoomId, snapshot: Result<Snapshot, Refusal>) -> Progress {
+        let (done, mut progress) = oneshot::channel();
+        self.shard.handle(Item::Joined { id: ConnectionId(id), room, asked: asked(), snapshot, done });
+        progress.try_recv().unwrap()
+    }
+
+    fn replay(&mut self, id: u64, room: RoomId, order: Order, seqs: &[u64], live_after: &[(RoomId, Seq)]) -> Progress {
+        let (done, mut progress) = oneshot::channel();
+        let events = seqs.iter().map(|seq| Replayed { room, seq: Seq(*seq), event: event(*seq) }).collect();
+        let live_after = live_after.to_vec();
+        self.shard.handle(Item::Replay { id: ConnectionId(id), events, order, live_after, done });
+        progress.try_recv().unwrap()
+    }
+
+    fn expect(&mut self, id: u64, rooms: &[RoomId]) -> Vec<RoomId> {
+        let (done, mut refused) = oneshot::channel();
+        self.shard.handle(Item::Expect { id: ConnectionId(id), rooms: rooms.to_vec(), done });
+        refused.try_recv().unwrap()
     }
 
     fn commit(&mut self, room: RoomId, seqs: impl IntoIterator<Item = u64>) {
         let events = seqs.into_iter().map(|seq| RoomEvent { room, seq: Seq(seq), event: event(seq) }).collect();
+        self.pass(events);
+    }
+
+    fn pass(&mut self, events: Arc<[RoomEvent]>) {
         self.shard.handle(Item::Committed { events, answers: Vec::new() });
     }
 
@@ -116,7 +162,7 @@ fn event(seq: u64) -> Arc<Event> {
 fn what_passes_while_the_snapshot_is_read_comes_after_it_once() {
     let mut bench = Bench::new(10);
     let client = bench.open(1);
-    assert_eq!(bench.subscribe(1, ROOM, true), Subscribed::Loading);
+    assert_eq!(bench.subscribe(1, ROOM, true), LOADING);
     bench.commit(ROOM, [4, 5, 6]);
     assert_eq!(client.take(), [""; 0]);
     bench.joined(1, ROOM, 5, &[3, 4, 5]);
@@ -194,31 +240,49 @@ fn a_member_that_only_looks_again_misses_nothing() {
 }
 
 #[test]
-fn a_room_that_is_resumed_is_not_answered_but_closed_where_it_fails() {
-    let mut bench = Bench::new(10);
+fn rooms_that_are_resumed_go_live_together_in_the_order_of_arrival() {
+    let mut bench = Bench::new(2);
     let client = bench.open(1);
-    for (room, snapshot) in [(ROOM, true), (OTHER, false)] {
-        bench.subscribe(1, room, true);
-        let reply = Reply::Joined { room_id: room, seq: Seq(2), recovered: None, intents: None };
-        let snapshot = Some(Snapshot { seq: Seq(2), reply, replay: vec![event(2)] }).filter(|_| snapshot);
-        let snapshot = snapshot.ok_or_else(Refusal::unavailable);
-        bench.shard.handle(Item::Joined { id: ConnectionId(1), room, asked: None, snapshot });
-    }
+    let third = RoomId(Uuid::from_u128(9));
+    assert_eq!(bench.expect(1, &[ROOM, OTHER, third]), [third]);
     bench.commit(ROOM, [3]);
-    let closed = format!(r#"room_closed {{"code":"unavailable","roomId":"{OTHER}"}}"#);
-    assert_eq!(client.take(), ["e 2", &closed, "e 3"]);
+    bench.commit(OTHER, [8]);
+    bench.emit(Audience::Room(ROOM));
+    bench.commit(ROOM, [4]);
+    assert_eq!(bench.replay(1, ROOM, Order::AllRooms, &[2], &[]), Progress::Behind);
+    let live_after = [(ROOM, Seq(3)), (OTHER, Seq(7))];
+    assert_eq!(bench.replay(1, ROOM, Order::AllRooms, &[3], &live_after), Progress::Live);
+    bench.commit(OTHER, [9]);
+    assert_eq!(client.take(), ["e 2", "e 3", "e 8", "custom 0", "e 4", "e 9"]);
 }
 
 #[test]
-fn a_member_for_whom_too_much_was_kept_is_out_and_told_so() {
+fn a_member_for_whom_too_much_passes_reads_on_in_the_log() {
+    let mut bench = Bench::new(10);
+    let client = bench.open(1);
+    bench.subscribe(1, ROOM, true);
+    bench.commit(ROOM, 1..=joining::MAX_KEPT as u64 + 1);
+    bench.commit(ROOM, [joining::MAX_KEPT as u64 + 2]);
+    let reply = Reply::Joined { room_id: ROOM, seq: Seq(0), recovered: None, intents: None };
+    let snapshot = Snapshot { after: Seq(0), reply, is_replayed: false };
+    assert_eq!(bench.answered(1, ROOM, Ok(snapshot)), Progress::Behind);
+    assert_eq!(client.take(), ["joined at 0"]);
+    let end = joining::MAX_KEPT as u64 + 2;
+    assert_eq!(bench.replay(1, ROOM, Order::OneRoom, &[end - 1, end], &[(ROOM, Seq(end))]), Progress::Live);
+    bench.commit(ROOM, [end + 1]);
+    assert_eq!(client.take(), [end - 1, end, end + 1].map(|seq| format!("e {seq}")));
+}
+
+#[test]
+fn a_member_that_looks_again_for_too_long_is_out_and_told_so() {
     let mut bench = Bench::new(10);
     let client = bench.open(1);
     bench.subscribe(1, ROOM, false);
     bench.joined(1, ROOM, 0, &[]);
     bench.subscribe(1, ROOM, true);
-    bench.commit(ROOM, 1..=MAX_KEPT as u64 + 1);
+    bench.commit(ROOM, 1..=joining::MAX_KEPT as u64 + 1);
     bench.joined(1, ROOM, 0, &[]);
-    bench.commit(ROOM, [MAX_KEPT as u64 + 2]);
+    bench.commit(ROOM, [joining::MAX_KEPT as u64 + 2]);
     let closed = format!(r#"room_closed {{"code":"unavailable","roomId":"{ROOM}"}}"#);
     assert_eq!(client.take(), ["joined at 0", "refused Unavailable", &closed]);
 }
@@ -247,7 +311,7 @@ fn rooms_are_bounded_and_joining_again_is_free() {
     assert_eq!(bench.subscribe(1, OTHER, false), Subscribed::TooManyRooms);
     assert_eq!(bench.subscribe(1, ROOM, false), Subscribed::Done);
     bench.shard.handle(Item::Leave { id: ConnectionId(1), room: ROOM, asked: asked() });
-    assert_eq!(bench.subscribe(1, OTHER, false), Subscribed::Loading);
+    assert_eq!(bench.subscribe(1, OTHER, false), LOADING);
 }
 
 #[test]
@@ -276,7 +340,7 @@ fn time_ends_who_did_not_authenticate_and_whose_token_is_over() {
     let mut bench = Bench::new(10);
     let named = bench.open(1);
     let recorder = Recorder::default();
-    let peer = Arc::new(Peer::new(ConnectionId(2), Box::new(recorder.clone())));
+    let peer = Arc::new(Peer::new(ConnectionId(2), Box::new(recorder.clone()), None));
     bench.shard.handle(Item::Open { peer, authenticate_by: Timestamp::from_millis(1_000) });
     bench.shard.tick(Timestamp::from_millis(999));
     assert_eq!(recorder.take(), [""; 0]);
@@ -304,7 +368,7 @@ fn audiences() {
     bench.emit(Audience::Authenticated);
     assert_eq!((inside.take().len(), outside.take().len()), (1, 1));
     let stranger = Recorder::default();
-    let peer = Arc::new(Peer::new(ConnectionId(3), Box::new(stranger.clone())));
+    let peer = Arc::new(Peer::new(ConnectionId(3), Box::new(stranger.clone()), None));
     bench.shard.handle(Item::Open { peer, authenticate_by: Timestamp::from_millis(1_000) });
     bench.emit(Audience::Authenticated);
     assert_eq!(stranger.take().len(), 0);

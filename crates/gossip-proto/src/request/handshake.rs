@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 
 use super::Token;
 use super::fields::{Fields, Wrong, id, text, whole_number};
-use crate::id::{RoomId, Seq, UserId};
+use crate::id::{Pid, RoomId, Seq, UserId};
 use crate::refusal::{Code, Refusal};
 
 /// The `auth` of a Socket.IO handshake (contract §1).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Handshake {
     /// The JWT; without one the socket may still send `authenticate`.
     pub token: Option<Token>,
@@ -19,6 +19,17 @@ pub struct Handshake {
     pub user_id: Option<UserId>,
     /// The rooms to go on in, each with the last event the client has (contract §4, Resume).
     pub resume: Vec<(RoomId, Seq)>,
+    /// The client asks for Socket.IO's connection state recovery (contract §4).
+    pub recover: Option<Recover>,
+}
+
+/// What the stock client adds to a handshake when it comes back, as it was given it; nothing at first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recover {
+    /// Its connection.
+    pub pid: Option<Pid>,
+    /// The last offset that came with an event.
+    pub offset: Option<String>,
 }
 
 impl Handshake {
@@ -27,8 +38,7 @@ impl Handshake {
     /// # Errors
     /// `invalid_token`, its message naming the member at fault; `invalid_input` for a bad `resume`.
     pub fn parse(auth: Option<&RawValue>) -> Result<Handshake, Refusal> {
-        let none = || Handshake { token: None, user_id: None, resume: Vec::new() };
-        let Some(auth) = auth else { return Ok(none()) };
+        let Some(auth) = auth else { return Ok(Handshake::default()) };
         let bad_token = |wrong: Refusal| {
             let message = format!("{} {}", wrong.field.unwrap_or("auth"), wrong.message);
             Refusal::new(Code::InvalidToken, message)
@@ -40,8 +50,21 @@ impl Handshake {
         if token.is_none() && !resume.is_empty() {
             return Err(Refusal::invalid("resume", "needs a token beside it"));
         }
-        Ok(Handshake { token, user_id, resume })
+        let asks = fields.optional("recover", truth)?.unwrap_or(false);
+        if token.is_none() && asks {
+            return Err(Refusal::invalid("recover", "needs a token beside it"));
+        }
+        // Not the app's but the client library's: one that is not ours begins anew.
+        let recover = asks.then(|| Recover {
+            pid: fields.optional("pid", id).ok().flatten(),
+            offset: fields.optional("offset", text).ok().flatten(),
+        });
+        Ok(Handshake { token, user_id, resume, recover })
     }
+}
+
+fn truth(raw: &RawValue) -> Result<bool, Wrong> {
+    serde_json::from_str(raw.get()).map_err(|_| Wrong::from("must be true or false"))
 }
 
 fn resumed_rooms(raw: &RawValue) -> Result<Vec<(RoomId, Seq)>, Wrong> {
@@ -58,9 +81,23 @@ mod tests {
     const ROOM: &str = "018f2a3e-0000-7000-8000-000000000001";
 
     #[test]
+    fn who_asks_to_be_recovered_may_bring_a_pid_and_an_offset() {
+        let parse = |auth: &str| Handshake::parse(Some(serde_json::from_str(auth).unwrap()));
+        let recover = |more: &str| parse(&format!(r#"{{"token":"x",{more}}}"#)).unwrap().recover;
+        let pid = ROOM.parse().ok();
+        let both = format!(r#""recover":true,"pid":"{ROOM}","offset":"7""#);
+        assert_eq!(recover(&both), Some(Recover { pid, offset: Some("7".into()) }));
+        assert_eq!(recover(r#""recover":true,"pid":"x","offset":5"#), Some(Recover::default()));
+        assert_eq!(recover(&both.replace("true", "false")), None);
+        assert_eq!(recover(&format!(r#""pid":"{ROOM}""#)), None);
+        assert_eq!(parse(r#"{"token":"x","recover":1}"#).unwrap_err().field, Some("recover"));
+        assert_eq!(parse(r#"{"recover":true}"#).unwrap_err().field, Some("recover"));
+    }
+
+    #[test]
     fn a_handshake_may_lack_a_token_but_not_misspell_it() {
         let parse = |auth: &str| Handshake::parse(Some(serde_json::from_str(auth).unwrap()));
-        assert_eq!(parse(r#"{"token":null,"other":1}"#), Ok(Handshake { token: None, user_id: None, resume: vec![] }));
+        assert_eq!(parse(r#"{"token":null,"other":1}"#), Ok(Handshake::default()));
         let refusal = parse(r#"{"token":5}"#).unwrap_err();
         assert_eq!((refusal.code, &*refusal.message), (Code::InvalidToken, "token must be a string"));
         assert_eq!(parse(r#"{"token":"x","userId":"me"}"#).unwrap_err().code, Code::InvalidToken);

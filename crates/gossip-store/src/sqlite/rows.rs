@@ -1,13 +1,14 @@
 //! Rows as SQLite has them, and their way into the contract's types: the only place that knows the columns' spelling.
 
-use gossip_core::command::Fingerprint;
-use gossip_proto::id::{IntentId, RoomId, Seq};
+use gossip_proto::id::Seq;
 use gossip_proto::model::{Intent, Update};
 use gossip_proto::timestamp::Timestamp;
+use serde::Serialize;
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
-use crate::{Error, LogEvent, Position};
+use crate::{Cursor, Error, LogEvent, Position};
 
 /// A row of `gossip_intents`.
 #[derive(sqlx::FromRow)]
@@ -26,6 +27,13 @@ pub(super) struct IntentRow {
     updated_at: String,
 }
 
+impl IntentRow {
+    /// Where a page ended that ended with this row.
+    pub(super) fn cursor(&self) -> Option<Cursor> {
+        cursor(&self.created_at, &self.id)
+    }
+}
+
 impl TryFrom<IntentRow> for Intent {
     type Error = Error;
 
@@ -38,8 +46,9 @@ impl TryFrom<IntentRow> for Intent {
             content: row.content,
             status: row.status.parse().map_err(|_| bad("status"))?,
             metadata: json(row.metadata).map_err(|()| bad("metadata"))?,
-            upvotes: row.upvotes,
-            downvotes: row.downvotes,
+            // Below zero only an adopted row can be (contract §4, Votes).
+            upvotes: row.upvotes.max(0),
+            downvotes: row.downvotes.max(0),
             expires_at: row
                 .expires_at
                 .map(|text| Timestamp::parse(&text).ok_or_else(|| bad("expiresAt")))
@@ -64,6 +73,13 @@ pub(super) struct UpdateRow {
     created_at: String,
 }
 
+impl UpdateRow {
+    /// Where a page ended that ended with this row.
+    pub(super) fn cursor(&self) -> Option<Cursor> {
+        cursor(&self.created_at, &self.id)
+    }
+}
+
 impl TryFrom<UpdateRow> for Update {
     type Error = Error;
 
@@ -81,44 +97,53 @@ impl TryFrom<UpdateRow> for Update {
     }
 }
 
-/// What of `rows` makes sense. One that was written by someone else and does not is logged and left out: it must not
-/// take the rest of a page or a batch with it.
-pub(super) fn readable<R, T: TryFrom<R, Error = Error>>(rows: Vec<R>) -> Vec<T> {
-    let read = |row| T::try_from(row).inspect_err(|error| tracing::warn!(%error, "a row was left out")).ok();
-    rows.into_iter().filter_map(read).collect()
-}
-
-/// A row of `gossip_log`, of a room that is known.
+/// A row of `gossip_log`.
 #[derive(sqlx::FromRow)]
+#[sqlx(rename_all = "camelCase")]
 pub(super) struct LogRow {
     position: i64,
+    room_id: String,
     seq: i64,
     payload: String,
 }
 
-impl LogRow {
-    pub(super) fn event(self, room: RoomId) -> LogEvent {
-        LogEvent {
-            position: Position(self.position.unsigned_abs()),
-            room,
-            seq: seq(self.seq),
-            payload: self.payload.into(),
-        }
+impl TryFrom<LogRow> for LogEvent {
+    type Error = Error;
+
+    fn try_from(row: LogRow) -> Result<Self, Error> {
+        let bad = |column| Error::Corrupt { table: "gossip_log", column };
+        Ok(LogEvent {
+            position: Position(row.position.unsigned_abs()),
+            room: row.room_id.parse().map_err(|_| bad("roomId"))?,
+            seq: seq(row.seq),
+            payload: row.payload.into(),
+        })
     }
+}
+
+pub(super) fn json_text<T: Serialize + ?Sized>(values: &T) -> Result<String, Error> {
+    Ok(serde_json::to_string(values)?)
+}
+
+/// Writes many rows with one statement, which finds them in the JSON array `?1`.
+pub(super) async fn bulk<T: Serialize>(
+    tx: &mut SqliteConnection,
+    statement: &'static str,
+    rows: &[T],
+) -> Result<(), Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(statement).bind(json_text(rows)?).execute(tx).await.map_err(Error::while_("writing rows"))?;
+    Ok(())
 }
 
 pub(super) fn seq(column: i64) -> Seq {
     Seq(column.unsigned_abs())
 }
 
-pub(super) fn intent_id(column: &str, table: &'static str) -> Result<IntentId, Error> {
-    column.parse().map_err(|_| Error::Corrupt { table, column: "intentId" })
-}
-
-pub(super) fn fingerprint(column: &str) -> Result<Fingerprint, Error> {
-    Uuid::try_parse(column)
-        .map(Fingerprint)
-        .map_err(|_| Error::Corrupt { table: "gossip_requests", column: "fingerprint" })
+fn cursor(created_at: &str, id: &str) -> Option<Cursor> {
+    Some(Cursor { created_at: Timestamp::parse(created_at)?, id: Uuid::try_parse(id).ok()? })
 }
 
 fn json(column: Option<String>) -> Result<Option<Value>, ()> {

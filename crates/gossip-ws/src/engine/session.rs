@@ -84,6 +84,8 @@ pub struct Session {
     restart: AtomicBool,
     /// The driver has something to look at.
     wake: Notify,
+    /// Less waits to be sent than did.
+    drained: Notify,
     state: Mutex<State>,
 }
 
@@ -120,6 +122,7 @@ impl Session {
             busy: AtomicBool::new(false),
             restart: AtomicBool::new(false),
             wake: Notify::new(),
+            drained: Notify::new(),
             state: Mutex::new(State { link, closed: None, heartbeat, headers: Some(Box::new(headers)) }),
         })
     }
@@ -202,7 +205,10 @@ impl Session {
         match &mut state.link {
             Link::WebSocket(writer) if writer.is_blocked() || writer.queued() == 0 => {}
             Link::WebSocket(_) => self.flush_websocket(&mut state),
-            Link::Polling(polling) => polling.flush(),
+            Link::Polling(polling) => {
+                polling.flush();
+                self.drained.notify_waiters();
+            }
             Link::Gone => {}
         }
     }
@@ -244,11 +250,35 @@ impl Session {
         }
     }
 
+    /// Resolves when less than a sixteenth of [`Config::max_queue_bytes`] waits to be sent, or the session is closed. A
+    /// client that does not take that much in the time of a heartbeat is closed as [`CloseReason::SlowReader`]: while
+    /// somebody waits here its pongs may be unread, so the heartbeat does not tell whether it is there.
+    pub async fn drained(&self) {
+        let patience = self.config.ping_interval + self.config.ping_timeout;
+        if tokio::time::timeout(patience, self.wait_until_drained()).await.is_err() {
+            self.close(CloseReason::SlowReader);
+        }
+    }
+
+    async fn wait_until_drained(&self) {
+        loop {
+            let mut drained = std::pin::pin!(self.drained.notified());
+            // Before looking, so that a change after that wakes us.
+            drained.as_mut().enable();
+            if self.is_closed() || self.queued_bytes() < self.config.max_queue_bytes / 16 {
+                return;
+            }
+            drained.await;
+        }
+    }
+
     fn flush_websocket(&self, state: &mut State) {
         let Link::WebSocket(writer) = &mut state.link else {
             return;
         };
-        match writer.try_flush() {
+        let flush = writer.try_flush();
+        self.drained.notify_waiters();
+        match flush {
             Flush::Flushed => {}
             Flush::Blocked => self.wake.notify_one(),
             Flush::Failed => self.close_locked(state, CloseReason::TransportError, None),
@@ -263,6 +293,7 @@ impl Session {
         state.closed = Some(reason);
         state.headers = None;
         self.closed.store(true, Ordering::Release);
+        self.drained.notify_waiters();
         tracing::debug!(session = self.number, %reason, "session closed");
         match &mut state.link {
             Link::WebSocket(_) if reason.is_transport_gone() => {}

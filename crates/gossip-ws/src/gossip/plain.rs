@@ -2,6 +2,7 @@
 //! in and `{"id","data"}` or `{"event","data"}` out (contract §1).
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use gossip_core::access::Identity;
@@ -127,13 +128,17 @@ impl Outbox for PlainOutbox {
         self.0.flush();
     }
 
+    fn drained(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.0.drained())
+    }
+
     /// A client that should stay away sees a code of 4000 and up, with the contract's word as the reason; one that
     /// should come back sees 1012, service restart.
     fn close(&self, close: Close) {
         self.0.close(match close {
             Close::TokenExpired => CloseReason::App { code: 4001, reason: close.as_str() },
             Close::AuthTimeout => CloseReason::App { code: 4002, reason: close.as_str() },
-            Close::Draining => CloseReason::Shutdown,
+            Close::Draining | Close::Replaced | Close::NotRecovered => CloseReason::Shutdown,
         });
     }
 

@@ -1,11 +1,14 @@
 //! Socket.IO clients: the namespace `/gossip`, its handshake, and its events in both directions.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
-use gossip_hub::{Close, Connection, Event as HubEvent, Gateway, Outbox, ReplyTo, Wire};
+use gossip_core::access::Identity;
+use gossip_hub::{Close, Connection, Event as HubEvent, Gateway, Offset, Outbox, RECOVERY, ReplyTo, Wire};
+use gossip_proto::id::{RoomId, Seq};
 use gossip_proto::refusal::Refusal;
 use gossip_proto::reply::Reply;
-use gossip_proto::request::{Handshake, refuse_binary};
+use gossip_proto::request::{Handshake, Recover, refuse_binary};
 use gossip_proto::socketio::{encode_ack, encode_event};
 use hyper::Response;
 use hyper::header::HeaderMap;
@@ -53,10 +56,11 @@ impl App for GossipSockets {
             return None;
         }
         let handshake = Handshake::parse(request.auth.as_deref()).and_then(|handshake| {
-            let verify = |token| self.gateway.verify(&token, handshake.user_id);
-            Ok((handshake.token.map(verify).transpose()?, handshake.resume))
+            let Handshake { token, user_id, resume, recover } = handshake;
+            let verify = |token| self.gateway.verify(&token, user_id);
+            Ok((token.map(verify).transpose()?, resume, recover))
         });
-        let (identity, resume) = match handshake {
+        let (identity, resume, recover) = match handshake {
             Ok(handshake) => handshake,
             Err(refusal) => {
                 tracing::info!(peer = %request.session.peer(), code = ?refusal.code, "handshake refused");
@@ -65,19 +69,71 @@ impl App for GossipSockets {
             }
         };
         request.session.forget_headers();
-        // The answer is queued before the gateway knows the socket, so that no event can come before it.
-        let socket = request.accept_queued(None);
-        let connection = self.gateway.connect(Box::new(SocketOutbox(socket.clone())));
-        if let Some(identity) = identity {
-            connection.authenticate(identity);
-        }
-        socket.flush();
-        connection.resume(resume).await;
+        let connection = match (identity, recover) {
+            (Some(identity), Some(recover)) => self.tracked(request, identity, recover, resume).await?,
+            (identity, _) => self.untracked(request, identity, resume).await,
+        };
         Some(GossipSocket { connection, max_payload: self.max_payload })
     }
 
     fn refuse(&self, _: &HeaderMap, _: std::net::SocketAddr) -> Option<Response<Body>> {
         super::service::refuse_while_draining(&self.gateway)
+    }
+}
+
+impl GossipSockets {
+    async fn untracked(
+        &self,
+        request: ConnectRequest,
+        identity: Option<Identity>,
+        resume: Vec<(RoomId, Seq)>,
+    ) -> Connection {
+        // The answer is queued before the gateway knows the socket, so that no event can come before it.
+        let socket = request.accept_queued(None);
+        let outbox = SocketOutbox { socket: socket.clone() };
+        let connection = self.gateway.connect(Box::new(outbox));
+        if let Some(identity) = identity {
+            connection.authenticate(identity);
+        }
+        socket.flush();
+        connection.resume(resume).await;
+        connection
+    }
+
+    /// For a client that asked to be recovered. The same `pid` as before tells it that it is.
+    async fn tracked(
+        &self,
+        request: ConnectRequest,
+        identity: Identity,
+        recover: Recover,
+        resume: Vec<(RoomId, Seq)>,
+    ) -> Option<Connection> {
+        let again = match recover.pid {
+            None => None,
+            Some(pid) => match self.gateway.recoverable(&identity, pid, recover.offset.as_deref()).await {
+                Ok(again) => again,
+                Err(_) => {
+                    // A refusal would keep the stock client away, a close has it try again.
+                    request.session.close(CloseReason::Shutdown);
+                    return None;
+                }
+            },
+        };
+        let pid = again.as_ref().map_or_else(|| self.gateway.new_pid(), |again| again.pid);
+        let socket = request.accept_queued(Some(&format!(r#""pid":"{pid}""#)));
+        if again.is_none() {
+            // The client must have an offset before anything happens, or it could not come back.
+            let offset = format!(r#""{}""#, Offset::default());
+            socket.queue(&[Frame::text(&encode_event(NAMESPACE, RECOVERY, &["{}", &offset], 0))]);
+        }
+        let outbox = Box::new(SocketOutbox { socket: socket.clone() });
+        let connection = self.gateway.connect_tracked(outbox, identity, pid, again.as_ref());
+        socket.flush();
+        match again {
+            Some(again) => connection.recover(again).await,
+            None => connection.resume(resume).await,
+        }
+        Some(connection)
     }
 }
 
@@ -103,15 +159,31 @@ impl Handler for GossipSocket {
 
     fn disconnected(&self, reason: DisconnectReason) {
         tracing::debug!(?reason, "socket disconnected");
+        if reason == DisconnectReason::Left {
+            self.connection.forget();
+        }
     }
 }
 
-struct SocketOutbox(Socket);
+struct SocketOutbox {
+    socket: Socket,
+}
 
 impl Outbox for SocketOutbox {
     fn event(&self, event: &Arc<HubEvent>) {
         let text = |event: &HubEvent| encode_event(NAMESPACE, event.name(), &[event.data()], 0);
-        self.0.queue(&[frame(event, Wire::SocketIo, text)]);
+        self.socket.queue(&[frame(event, Wire::SocketIo, text)]);
+    }
+
+    fn tracked(&self, event: &Arc<HubEvent>, offset: &Offset) {
+        let text =
+            |event: &HubEvent| encode_event(NAMESPACE, event.name(), &[event.data(), &format!(r#""{offset}""#)], 0);
+        let frame = if offset.is_just(event.position()) {
+            frame(event, Wire::SocketIoOffset, text)
+        } else {
+            Frame::text(&text(event))
+        };
+        self.socket.queue(&[frame]);
     }
 
     fn reply(&self, to: &ReplyTo, reply: &Result<Reply, Refusal>) {
@@ -124,22 +196,26 @@ impl Outbox for SocketOutbox {
                 encode_event(NAMESPACE, "exception", &[&body], 0)
             }
         };
-        self.0.queue(&[Frame::text(&text)]);
+        self.socket.queue(&[Frame::text(&text)]);
     }
 
     fn flush(&self) {
-        self.0.flush();
+        self.socket.flush();
+    }
+
+    fn drained(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.socket.session().drained())
     }
 
     fn close(&self, close: Close) {
         if close.stay_away() {
-            self.0.disconnect();
+            self.socket.disconnect();
         } else {
-            self.0.close(CloseReason::Shutdown);
+            self.socket.close(CloseReason::Shutdown);
         }
     }
 
     fn is_closed(&self) -> bool {
-        !self.0.is_connected()
+        !self.socket.is_connected()
     }
 }

@@ -47,6 +47,7 @@ impl Session {
             return Polled::Refused;
         }
         if let Some(body) = polling.take() {
+            self.drained.notify_waiters();
             return Polled::Now(body);
         }
         Polled::Later { answer: polling.park(), briefly: matches!(polling.upgrade, Upgrade::Probed { .. }) }
@@ -62,7 +63,10 @@ impl Session {
     /// The waiting poll gives up; `None` if it was answered meanwhile, or the session is elsewhere.
     pub(in crate::engine) fn unpark(&self) -> Option<Bytes> {
         match &mut self.lock().link {
-            Link::Polling(polling) => polling.unpark(),
+            Link::Polling(polling) => {
+                self.drained.notify_waiters();
+                polling.unpark()
+            }
             _ => None,
         }
     }
@@ -117,6 +121,7 @@ impl Session {
     pub(in crate::engine) fn probed(&self) {
         if let Link::Polling(polling) = &mut self.lock().link {
             polling.probed();
+            self.drained.notify_waiters();
         }
     }
 

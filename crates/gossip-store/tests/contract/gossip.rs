@@ -1,20 +1,17 @@
-//! What every [`Store`](gossip_store::Store) must do, run against each database. The rules themselves are tested in
-//! gossip-core; here it is what survives, what is atomic, and what is found again.
-
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod support;
+//! Commands and what is read of them. The rules themselves are tested in gossip-core; here it is what survives, what is
+//! atomic, and what is found again.
 
 use gossip_core::access::Reach;
 use gossip_proto::id::{IntentId, RoomId, Seq, UserId};
 use gossip_proto::model::{Status, UpdateType, Vote, VoteAction};
 use gossip_proto::refusal::Code;
 use gossip_proto::timestamp::Timestamp;
-use gossip_store::{Cursor, JoinQuery, Missed};
-use support::{Fixture, TestEnv, seq_of};
+use gossip_store::{Cursor, JoinQuery};
 use uuid::Uuid;
 
-async fn posts_are_found_again(f: Fixture) {
+use crate::support::{Fixture, seq_of};
+
+pub(crate) async fn posts_are_found_again(f: Fixture) {
     let room = f.room();
     let first = f.post(room, 1, "one").await;
     f.env.advance_ms(5);
@@ -27,7 +24,7 @@ async fn posts_are_found_again(f: Fixture) {
     assert_eq!(f.store.intent(IntentId(Uuid::nil()), f.user(1)).await.unwrap(), None);
 }
 
-async fn pages_cover_everything_once(f: Fixture) {
+pub(crate) async fn pages_cover_everything_once(f: Fixture) {
     let room = f.room();
     for n in 0..7 {
         f.post(room, 1, &format!("number {n}")).await;
@@ -50,7 +47,7 @@ async fn pages_cover_everything_once(f: Fixture) {
     assert_eq!(f.store.intents(room, Some(Status::Verified), 3, None).await.unwrap().items, []);
 }
 
-async fn votes_stand_once_and_counts_follow(f: Fixture) {
+pub(crate) async fn votes_stand_once_and_counts_follow(f: Fixture) {
     let room = f.room();
     let intent = f.post(room, 1, "x").await;
     let up = |user| f.vote(user, intent.id, VoteAction::Upvote);
@@ -68,7 +65,7 @@ async fn votes_stand_once_and_counts_follow(f: Fixture) {
     assert_eq!(f.store.updates(intent.id, false, 10, None).await.unwrap().items, []);
 }
 
-async fn updates_tell_what_happened(f: Fixture) {
+pub(crate) async fn updates_tell_what_happened(f: Fixture) {
     let intent = f.post(f.room(), 1, "x").await;
     f.commit(&[f.comment(2, intent.id, "hm")]).await;
     f.env.advance_ms(1);
@@ -90,7 +87,7 @@ async fn updates_tell_what_happened(f: Fixture) {
     assert_eq!(f.store.updates(intent.id, false, 2, last).await.unwrap().items, updates[2..]);
 }
 
-async fn a_refused_command_fails_alone(f: Fixture) {
+pub(crate) async fn a_refused_command_fails_alone(f: Fixture) {
     let (room, other) = (f.room(), f.room());
     let mine = f.post(room, 1, "mine").await;
     let hidden = f.post(other, 1, "hidden").await;
@@ -105,7 +102,7 @@ async fn a_refused_command_fails_alone(f: Fixture) {
     assert_eq!(f.store.intents(other, None, 10, None).await.unwrap().items.len(), 1);
 }
 
-async fn membership_decides_where_it_is_asked(f: Fixture) {
+pub(crate) async fn membership_decides_where_it_is_asked(f: Fixture) {
     let room = f.room();
     let mut command = f.new_gossip(1, room, "x");
     command.actor.reach = Reach::Members;
@@ -116,34 +113,7 @@ async fn membership_decides_where_it_is_asked(f: Fixture) {
     assert_eq!(seq_of(&f.commit(&[command]).await.results[0]), Ok(1));
 }
 
-async fn the_log_replays_what_was_sent(f: Fixture) {
-    let room = f.room();
-    let mut live = Vec::new();
-    for n in 0..4 {
-        live.extend(
-            f.commit(&[f.new_gossip(1, room, &format!("{n}")), f.new_gossip(1, f.room(), "other")]).await.events,
-        );
-    }
-    assert!(live.windows(2).all(|pair| pair[0].position.0 + 1 == pair[1].position.0));
-    live.retain(|event| event.room == room);
-    let since = |n| JoinQuery { since: Some(Seq(n)), ..JoinQuery::default() };
-    for n in 0..=4 {
-        let snapshot = f.store.room(room, since(n)).await.unwrap();
-        assert_eq!(snapshot.seq, Seq(4));
-        assert_eq!(snapshot.missed, Some(Missed::All(live[usize::try_from(n).unwrap()..].to_vec())));
-    }
-    let bytes = live.iter().map(|event| event.payload.len()).sum();
-    for (budget, is_enough) in [(bytes, true), (bytes - 1, false)] {
-        let snapshot = f.store.room(room, JoinQuery { budget: Some(budget), ..since(0) }).await.unwrap();
-        assert_eq!(snapshot.missed != Some(Missed::Unrecoverable), is_enough);
-    }
-    for n in [5, u64::MAX] {
-        assert_eq!(f.store.room(room, since(n)).await.unwrap().missed, Some(Missed::Unrecoverable));
-    }
-    assert_eq!(f.store.room(f.room(), since(0)).await.unwrap().missed, Some(Missed::All(vec![])));
-}
-
-async fn history_is_one_snapshot_with_seq(f: Fixture) {
+pub(crate) async fn history_is_one_snapshot_with_seq(f: Fixture) {
     let room = f.room();
     for text in ["a", "b", "c"] {
         f.post(room, 1, text).await;
@@ -151,34 +121,12 @@ async fn history_is_one_snapshot_with_seq(f: Fixture) {
     }
     let snapshot = f.store.room(room, JoinQuery { history: Some(2), ..JoinQuery::default() }).await.unwrap();
     let contents: Vec<_> = snapshot.intents.unwrap().into_iter().map(|intent| intent.content).collect();
-    assert_eq!((snapshot.seq, contents, snapshot.missed), (Seq(3), vec!["c".to_owned(), "b".into()], None));
+    assert_eq!((snapshot.seq, contents, snapshot.is_reached), (Seq(3), vec!["c".to_owned(), "b".into()], None));
     let none = f.store.room(room, JoinQuery { history: Some(0), ..JoinQuery::default() }).await.unwrap();
     assert_eq!(none.intents, Some(vec![]));
 }
 
-async fn pruning_leaves_no_hole_and_no_partial_replay(f: Fixture) {
-    let room = f.room();
-    for _ in 0..2 {
-        f.post(room, 1, "old").await;
-    }
-    f.env.advance_ms(10_000);
-    f.post(room, 1, "new").await;
-    let cutoff = Timestamp::from_millis(f.env.millis() - 1_000);
-    assert_eq!(f.store.prune(cutoff, 1).await.unwrap(), 1);
-    assert_eq!(f.store.prune(cutoff, 100).await.unwrap(), 1);
-    assert_eq!(f.store.prune(cutoff, 100).await.unwrap(), 0);
-    let missed = |since| {
-        let room = f.store.room(room, JoinQuery { since: Some(Seq(since)), ..JoinQuery::default() });
-        async { room.await.unwrap().missed.unwrap() }
-    };
-    assert_eq!(missed(0).await, Missed::Unrecoverable);
-    assert_eq!(missed(1).await, Missed::Unrecoverable);
-    assert!(matches!(missed(2).await, Missed::All(events) if events.len() == 1));
-    let next = f.commit(&[f.new_gossip(1, room, "next")]).await;
-    assert_eq!((next.events[0].seq, next.events[0].position.0), (Seq(4), 4));
-}
-
-async fn a_request_id_is_answered_as_before(f: Fixture) {
+pub(crate) async fn a_request_id_is_answered_as_before(f: Fixture) {
     let room = f.room();
     let command = f.with_request_id(f.new_gossip(1, room, "once"), "r1");
     let first = f.commit(std::slice::from_ref(&command)).await;
@@ -195,7 +143,7 @@ async fn a_request_id_is_answered_as_before(f: Fixture) {
     assert_eq!(seq_of(&f.commit(&[late]).await.results[0]), Ok(3));
 }
 
-async fn what_is_due_is_found_and_expires_once(f: Fixture) {
+pub(crate) async fn what_is_due_is_found_and_expires_once(f: Fixture) {
     let room = f.room();
     let soon = f.post_for(room, 1, "soon", 1).await;
     f.post_for(room, 1, "later", 2).await;
@@ -211,7 +159,7 @@ async fn what_is_due_is_found_and_expires_once(f: Fixture) {
     assert_eq!(expired.len(), 1);
 }
 
-async fn many_rooms_in_one_batch_count_for_themselves(f: Fixture) {
+pub(crate) async fn many_rooms_in_one_batch_count_for_themselves(f: Fixture) {
     let rooms: Vec<RoomId> = (0..50).map(|_| f.room()).collect();
     let batch: Vec<_> = rooms.iter().chain(&rooms).map(|room| f.new_gossip(1, *room, "x")).collect();
     let committed = f.commit(&batch).await;
@@ -219,7 +167,7 @@ async fn many_rooms_in_one_batch_count_for_themselves(f: Fixture) {
     assert_eq!(seqs, [[1; 50], [2; 50]].concat());
 }
 
-async fn what_was_committed_survives_reopening(f: Fixture) {
+pub(crate) async fn what_was_committed_survives_reopening(f: Fixture) {
     let room = f.room();
     let intent = f.post(room, 1, "ü\n\"quoted\" <b>").await;
     f.commit(&[f.vote(1, intent.id, VoteAction::Upvote)]).await;
@@ -229,38 +177,13 @@ async fn what_was_committed_survives_reopening(f: Fixture) {
     assert_eq!(f.store.room(room, JoinQuery::default()).await.unwrap().seq, Seq(2));
 }
 
-macro_rules! suite {
-    ($open:path: $($test:ident)+) => {
-        $(#[tokio::test] async fn $test() { super::$test($open().await).await })+
-    };
-}
-
-mod sqlite {
-    suite!(super::Fixture::sqlite:
-        posts_are_found_again
-        pages_cover_everything_once
-        votes_stand_once_and_counts_follow
-        updates_tell_what_happened
-        a_refused_command_fails_alone
-        membership_decides_where_it_is_asked
-        the_log_replays_what_was_sent
-        history_is_one_snapshot_with_seq
-        pruning_leaves_no_hole_and_no_partial_replay
-        a_request_id_is_answered_as_before
-        what_is_due_is_found_and_expires_once
-        many_rooms_in_one_batch_count_for_themselves
-        what_was_committed_survives_reopening
-    );
-}
-
-#[tokio::test]
-async fn a_locked_sqlite_file_is_an_error_and_nothing_is_written() {
-    let f = Fixture::sqlite().await;
+pub(crate) async fn metadata_comes_back_as_it_was_sent(f: Fixture) {
     let room = f.room();
-    let lock = f.lock().await;
-    let refused = f.store.commit(&[f.new_gossip(1, room, "x")], &TestEnv::default()).await;
-    assert!(refused.is_err());
-    drop(lock);
-    assert_eq!(f.store.room(room, JoinQuery::default()).await.unwrap().seq, Seq(0));
-    f.post(room, 1, "x").await;
+    let sent = serde_json::json!({ "a": [1, 2.5, -0.1, 1e300, u64::MAX], "ü": { "": null, "b": [true, "\"\n"] } });
+    let mut command = f.new_gossip(1, room, "x");
+    if let gossip_core::command::Action::Post { metadata, .. } = &mut command.action {
+        *metadata = gossip_core::text::Limits::default().metadata(Some(sent.clone())).unwrap();
+    }
+    f.commit(&[command]).await;
+    assert_eq!(f.store.intents(room, None, 1, None).await.unwrap().items[0].metadata, Some(sent));
 }

@@ -1,5 +1,8 @@
 //! A database of one test's own, a clock it turns by hand, and short names for commands.
 
+mod database;
+pub(crate) mod seed;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,11 +17,14 @@ use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Outcome;
 use gossip_proto::request::Request;
 use gossip_proto::timestamp::Timestamp;
-use gossip_store::sqlite::SqliteStore;
-use gossip_store::{Committed, Store};
-use sqlx::{Connection, SqliteConnection};
-use tempfile::TempDir;
+use gossip_store::{Committed, LogEvent, Position, Store};
 use uuid::Uuid;
+
+use database::Database;
+pub(crate) use database::{PostgresDatabase, SqliteDatabase};
+
+/// Long enough for a busy machine: what is tested is not how fast it is.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A clock that stands until it is moved.
 pub(crate) struct TestEnv {
@@ -54,45 +60,60 @@ impl Env for TestEnv {
 
 pub(crate) struct Fixture {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) env: TestEnv,
-    dir: TempDir,
+    pub(crate) env: Arc<TestEnv>,
+    database: Database,
 }
 
 impl Fixture {
     pub(crate) async fn sqlite() -> Fixture {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Self::open(&dir).await;
-        Fixture { store, env: TestEnv::default(), dir }
+        Self::over(Database::Sqlite(SqliteDatabase::default())).await
     }
 
-    async fn open(dir: &TempDir) -> Arc<dyn Store> {
-        Arc::new(SqliteStore::open_path(&dir.path().join("gossip.db"), Duration::from_millis(100)).await.unwrap())
+    pub(crate) async fn postgres() -> Fixture {
+        Self::over(Database::Postgres(PostgresDatabase::create().await)).await
+    }
+
+    pub(crate) async fn of_postgres(database: PostgresDatabase) -> Fixture {
+        Self::over(Database::Postgres(database)).await
+    }
+
+    pub(crate) async fn of_sqlite(database: SqliteDatabase) -> Fixture {
+        Self::over(Database::Sqlite(database)).await
+    }
+
+    /// One row of one query, where this is Postgres.
+    pub(crate) async fn postgres_row<T>(&self, sql: &str) -> T
+    where
+        T: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> + Send + Unpin,
+    {
+        match &self.database {
+            Database::Postgres(database) => database.row(sql).await,
+            Database::Sqlite(_) => panic!("this is SQLite"),
+        }
+    }
+
+    async fn over(database: Database) -> Fixture {
+        Fixture { store: database.open().await, env: Arc::default(), database }
     }
 
     pub(crate) async fn reopen(self) -> Fixture {
         self.store.close().await.unwrap();
-        let store = Self::open(&self.dir).await;
-        Fixture { store, ..self }
+        Fixture { store: self.database.open().await, ..self }
     }
 
-    async fn side_connection(&self) -> SqliteConnection {
-        SqliteConnection::connect(&format!("sqlite://{}", self.dir.path().join("gossip.db").display())).await.unwrap()
-    }
-
-    /// Holds the file as another process would, until it is dropped.
-    pub(crate) async fn lock(&self) -> SqliteConnection {
-        let mut connection = self.side_connection().await;
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
-        connection
+    /// Another node's store over the same database.
+    pub(crate) async fn another_store(&self) -> Arc<dyn Store> {
+        self.database.open().await
     }
 
     pub(crate) async fn add_member(&self, room: RoomId, user: UserId) {
-        sqlx::query(r#"INSERT INTO "gossip_room_members" ("roomId", "userId") VALUES (?1, ?2)"#)
-            .bind(room.to_string())
-            .bind(user.to_string())
-            .execute(&mut self.side_connection().await)
-            .await
-            .unwrap();
+        let row = format!("INSERT INTO \"gossip_room_members\" (\"roomId\", \"userId\") VALUES ('{room}', '{user}')");
+        self.database.execute(&row).await;
+    }
+
+    /// All that the log has.
+    pub(crate) async fn log(&self) -> Vec<LogEvent> {
+        self.store.log(Position(0), 1_000_000).await.unwrap()
     }
 
     pub(crate) fn room(&self) -> RoomId {
@@ -108,7 +129,7 @@ impl Fixture {
     }
 
     pub(crate) async fn commit(&self, batch: &[Command]) -> Committed {
-        self.store.commit(batch, &self.env).await.unwrap()
+        self.store.commit(batch, &*self.env).await.unwrap()
     }
 
     fn command(&self, user: u128, action: Action) -> Command {
@@ -170,4 +191,9 @@ pub(crate) fn seq_of(result: &Result<Outcome, Refusal>) -> Result<u64, Code> {
         Ok(Outcome::Intent { seq, .. } | Outcome::Update { seq, .. }) => Ok(seq.0),
         Err(refusal) => Err(refusal.code),
     }
+}
+
+/// How many statements a file of SQL defines, beside the list of them.
+pub(crate) fn statements_in(source: &str) -> usize {
+    source.matches("\npub const ").count() - 1
 }

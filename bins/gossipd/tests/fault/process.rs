@@ -1,0 +1,106 @@
+//! gossipd as a process of its own, on one port for good: killed, started again, and looked at from outside.
+
+use std::fs::{File, read_to_string};
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::database::Database;
+use crate::support::server::SECRET;
+
+/// Below the ports that systems give to outgoing connections: one of those could be taken by a client while the daemon
+/// is down, even by one that wants to reach it.
+const PORTS: std::ops::Range<u16> = 30_000..32_000;
+
+pub(crate) struct Process {
+    child: Child,
+    address: SocketAddr,
+    command: Command,
+    folder: TempDir,
+}
+
+impl Process {
+    /// Starts it on a port that is free now. `more` are further variables.
+    pub(crate) fn start(database: &Database, more: &[(&str, &str)]) -> Process {
+        let folder = TempDir::new().unwrap();
+        let port = free_port();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gossipd"));
+        command
+            .current_dir(folder.path())
+            .env_clear()
+            .env("WS_HOST", "127.0.0.1")
+            .env("WS_PORT", port.to_string())
+            .env("DATABASE_URL", database.url())
+            .env("JWT_SECRET", SECRET)
+            .env("ROOM_ACCESS", "claims")
+            .env("LOG_LEVEL", "warn")
+            .envs(more.iter().copied());
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let child = run(&mut command, &folder);
+        Process { child, address, command, folder }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// SIGKILL. It is gone on return.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// After [`kill`](Process::kill): the same again, listening on return.
+    pub(crate) fn start_again(&mut self) {
+        self.child = run(&mut self.command, &self.folder);
+    }
+
+    /// A panic of one task goes unnoticed otherwise.
+    pub(crate) fn assert_no_panic(&self) {
+        let log = self.log();
+        assert!(!log.contains("panicked"), "{log}");
+    }
+
+    /// What it has said, in all its lives.
+    fn log(&self) -> String {
+        read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    /// Resident memory in KiB.
+    pub(crate) fn resident_kib(&self) -> usize {
+        let status = read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+/// Starts it and waits until it listens.
+fn run(command: &mut Command, folder: &TempDir) -> Child {
+    let log = File::options().create(true).append(true).open(folder.path().join("log")).unwrap();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    if !line.starts_with("gossipd listening on http://") {
+        panic!("{line:?} instead of its address; it says:\n{}", read_to_string(folder.path().join("log")).unwrap());
+    }
+    child
+}
+
+fn free_port() -> u16 {
+    let random = || PORTS.start + (uuid::Uuid::new_v4().as_u128() % PORTS.len() as u128) as u16;
+    std::iter::repeat_with(random).find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).unwrap()
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            println!("the last of what gossipd said:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+        }
+    }
+}

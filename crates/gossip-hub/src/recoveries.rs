@@ -1,0 +1,100 @@
+//! The connections that can be recovered: which of them live here, and the one task that writes what they do to the
+//! store, many at once. What a returning client is given is in [`crate::recover`].
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gossip_core::env::Env;
+use gossip_proto::id::Pid;
+use gossip_proto::refusal::Refusal;
+use gossip_store::queue::chain;
+use gossip_store::{RecoveryChange, Store};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::shard::{ConnectionId, Peer};
+
+/// Changes that may wait; with more, those who make them do.
+const CAPACITY: usize = 1024;
+
+struct Waiting {
+    changes: Vec<RecoveryChange>,
+    done: oneshot::Sender<bool>,
+}
+
+pub(crate) struct Recoveries {
+    live: Mutex<HashMap<Pid, Arc<Peer>>>,
+    changes: mpsc::Sender<Waiting>,
+}
+
+impl Recoveries {
+    /// With the task that writes, which ends with the value.
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        env: Arc<dyn Env>,
+        timeout: Duration,
+    ) -> (Recoveries, impl Future<Output = ()> + Send + 'static) {
+        let (changes, waiting) = mpsc::channel(CAPACITY);
+        (Recoveries { live: Mutex::default(), changes }, write(store, env, timeout, waiting))
+    }
+
+    /// Notes that a connection lives here. Its client may have come back before the end of its last connection was
+    /// noticed: that one is returned.
+    pub(crate) fn opened(&self, pid: Pid, peer: Arc<Peer>) -> Option<Arc<Peer>> {
+        self.live().insert(pid, peer)
+    }
+
+    pub(crate) fn closed(&self, pid: Pid, id: ConnectionId) {
+        let mut live = self.live();
+        if live.get(&pid).is_some_and(|peer| peer.id == id) {
+            live.remove(&pid);
+            if live.capacity() > 1024 && live.len() < live.capacity() / 4 {
+                live.shrink_to_fit();
+            }
+        }
+    }
+
+    pub(crate) fn live_pids(&self) -> Vec<Pid> {
+        self.live().keys().copied().collect()
+    }
+
+    /// Resolves when the changes are durable.
+    pub(crate) async fn keep(&self, changes: Vec<RecoveryChange>) -> Result<(), Refusal> {
+        let (done, kept) = oneshot::channel();
+        let sent = self.changes.send(Waiting { changes, done }).await;
+        match (sent, kept.await) {
+            (Ok(()), Ok(true)) => Ok(()),
+            _ => Err(Refusal::unavailable()),
+        }
+    }
+
+    /// For what may be lost: writes it when it can be, and not where too much waits.
+    pub(crate) fn note(&self, change: RecoveryChange) {
+        let (done, _) = oneshot::channel();
+        // A connection that is not noted begins anew when it returns.
+        let _ = self.changes.try_send(Waiting { changes: vec![change], done });
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashMap<Pid, Arc<Peer>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn write(store: Arc<dyn Store>, env: Arc<dyn Env>, timeout: Duration, mut queue: mpsc::Receiver<Waiting>) {
+    let mut waiting = Vec::new();
+    while queue.recv_many(&mut waiting, CAPACITY).await > 0 {
+        let (changes, done): (Vec<_>, Vec<_>) = waiting.drain(..).map(|one| (one.changes, one.done)).unzip();
+        let kept = match tokio::time::timeout(timeout, store.keep(&changes.concat(), env.now())).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::error!(error = chain(&error), "what connections did could not be kept");
+                false
+            }
+            Err(_) => false,
+        };
+        for done in done {
+            // Who does not wait for it has no need to know.
+            let _ = done.send(kept);
+        }
+    }
+}

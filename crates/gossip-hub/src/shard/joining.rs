@@ -1,0 +1,274 @@
+//! How a member comes into a room: events are kept for it while its snapshot and what it missed are read, so that what
+//! those lack is not lost, and it goes live when it has the rest. Reading is not done here; see [`crate::join`] and
+//! [`crate::catch_up`].
+
+use std::sync::Arc;
+
+use gossip_proto::id::{RoomId, Seq};
+use gossip_proto::refusal::{Code, Refusal};
+use gossip_proto::reply::Reply;
+
+use super::{ConnectionId, Order, Peer, Progress, Replayed, Shard, Snapshot, Subscribed, touch};
+use crate::event::Event;
+use crate::outbox::Asked;
+
+/// Events kept for one member of a room. With more they are let go, and read from the log when it is ready for them.
+pub(super) const MAX_KEPT: usize = 1024;
+
+pub(super) enum Membership {
+    Live {
+        /// What the client was told the room was at: events up to it are not new to it.
+        after: Seq,
+    },
+    Loading(Loading),
+}
+
+/// A member that is being caught up with.
+#[derive(Default)]
+pub(super) struct Loading {
+    kept: Vec<Kept>,
+    /// There were more than could be kept.
+    is_overfull: bool,
+    /// Where the client was live before it asked for a snapshot: a failed one puts it back there.
+    before: Option<Seq>,
+}
+
+struct Kept {
+    /// Its place among all events of the shard.
+    arrival: u64,
+    /// None for a custom one.
+    seq: Option<Seq>,
+    event: Arc<Event>,
+}
+
+pub(super) struct Member {
+    pub(super) peer: Arc<Peer>,
+    membership: Membership,
+}
+
+impl Member {
+    /// Sends an event on, keeps it for later, or drops what the member has already.
+    pub(super) fn pass(
+        &mut self,
+        arrival: u64,
+        seq: Option<Seq>,
+        event: &Arc<Event>,
+        dirty: &mut Vec<Arc<Peer>>,
+        delivered: &mut u64,
+    ) {
+        match &mut self.membership {
+            Membership::Live { after } if seq.is_none_or(|seq| seq > *after) => {
+                self.peer.event(event);
+                touch(dirty, &self.peer);
+                *delivered += 1;
+            }
+            Membership::Live { .. } => {}
+            Membership::Loading(loading) if loading.kept.len() < MAX_KEPT => {
+                loading.kept.push(Kept { arrival, seq, event: Arc::clone(event) });
+            }
+            Membership::Loading(loading) => {
+                loading.is_overfull = true;
+                loading.kept = Vec::new();
+            }
+        }
+    }
+}
+
+impl Shard {
+    pub(super) fn subscribe(
+        &mut self,
+        id: ConnectionId,
+        room_id: RoomId,
+        asked: Option<&Asked>,
+        needs_snapshot: bool,
+    ) -> Subscribed {
+        let Some(peer) = self.enter(id, room_id) else { return Subscribed::TooManyRooms };
+        let Some(room) = self.rooms.get_mut(&room_id) else { return Subscribed::Done };
+        let before = match room.members.get(&id).map(|member| &member.membership) {
+            Some(Membership::Live { after }) => Some(*after),
+            Some(Membership::Loading(loading)) => loading.before,
+            None => None,
+        };
+        match room.at {
+            Some(seq) if !needs_snapshot => {
+                let after = before.map_or(seq, |before| before.max(seq));
+                room.members.insert(id, Member { peer: Arc::clone(&peer), membership: Membership::Live { after } });
+                let reply = Reply::Joined { room_id, seq: after, recovered: None, intents: None };
+                if let Some(asked) = asked {
+                    self.answer(&peer, asked, &Ok(reply));
+                }
+                Subscribed::Done
+            }
+            _ => {
+                peer.set_behind(room_id, before);
+                let membership = Membership::Loading(Loading { before, ..Loading::default() });
+                room.members.insert(id, Member { peer, membership });
+                Subscribed::Loading { was_member: before.is_some() }
+            }
+        }
+    }
+
+    /// Begins to keep events of rooms that are caught up with together; those that are too many are returned.
+    pub(super) fn expect(&mut self, id: ConnectionId, mut rooms: Vec<RoomId>) -> Vec<RoomId> {
+        rooms.retain(|room_id| {
+            let Some(peer) = self.enter(id, *room_id) else { return true };
+            if let Some(room) = self.rooms.get_mut(room_id) {
+                let membership = Membership::Loading(Loading::default());
+                room.members.insert(id, Member { peer, membership });
+            }
+            false
+        });
+        rooms
+    }
+
+    /// Notes a room as one of the connection's; nothing if it would be one too many.
+    fn enter(&mut self, id: ConnectionId, room: RoomId) -> Option<Arc<Peer>> {
+        let connection = self.connections.get_mut(&id)?;
+        if !connection.rooms.contains(&room) {
+            if connection.rooms.len() >= self.limits.max_rooms {
+                return None;
+            }
+            connection.rooms.insert(room);
+        }
+        let directory = &self.directory;
+        self.rooms.entry(room).or_insert_with(|| {
+            directory.rooms.add(room);
+            super::Room::default()
+        });
+        Some(Arc::clone(&connection.peer))
+    }
+
+    pub(super) fn joined(
+        &mut self,
+        id: ConnectionId,
+        room_id: RoomId,
+        asked: &Asked,
+        snapshot: Result<Snapshot, Refusal>,
+    ) -> Progress {
+        let Some((room_at, peer, loading)) = self.loading(id, room_id) else { return Progress::Gone };
+        let (before, is_overfull) = (loading.before, loading.is_overfull);
+        let Snapshot { after, reply, is_replayed } = match snapshot {
+            // A member that was live cannot have a hole before its ack.
+            Ok(snapshot) if snapshot.is_replayed || before.is_none() || !is_overfull => snapshot,
+            failed => {
+                let refusal = failed.err().unwrap_or_else(Refusal::unavailable);
+                let code = refusal.code;
+                self.answer(&peer, asked, &Err(refusal));
+                match before {
+                    Some(before) if !is_overfull => drop(self.go_live(id, Order::OneRoom, &[(room_id, before)])),
+                    Some(_) => self.close_room(id, room_id, code),
+                    None => self.unsubscribe(id, room_id),
+                }
+                return Progress::Gone;
+            }
+        };
+        let mut passed = Vec::new();
+        if !is_replayed {
+            if let Some(before) = before {
+                // A member that only looked again was live all the while: what passed comes before the ack.
+                let early = loading.kept.extract_if(.., |kept| kept.seq.is_some_and(|seq| seq <= after));
+                passed.extend(early.filter(|kept| kept.seq.is_some_and(|seq| seq > before)));
+            }
+            // Not earlier than the shard: what passed before the subscription, the snapshot has.
+            *room_at = Some(room_at.unwrap_or(after));
+        }
+        self.delivered += passed.len() as u64;
+        for kept in passed {
+            if let Some(seq) = kept.seq {
+                peer.replayed(room_id, seq, &kept.event);
+            }
+        }
+        if is_replayed {
+            // Before the ack: the connection may end between that and the first missed event.
+            peer.set_behind(room_id, Some(after));
+            peer.mark();
+        }
+        self.answer(&peer, asked, &Ok(reply));
+        if is_replayed {
+            return Progress::Behind;
+        }
+        self.go_live(id, Order::OneRoom, &[(room_id, after)])
+    }
+
+    /// Queues missed events; with `live_after` they were the last.
+    pub(super) fn replay(
+        &mut self,
+        id: ConnectionId,
+        events: &[Replayed],
+        order: Order,
+        live_after: &[(RoomId, Seq)],
+    ) -> Progress {
+        let Some(connection) = self.connections.get(&id) else { return Progress::Gone };
+        let peer = Arc::clone(&connection.peer);
+        if order == Order::AllRooms {
+            peer.all_caught_up();
+        }
+        for Replayed { room, seq, event } in events {
+            // It may have lost the room meanwhile.
+            if self.loading(id, *room).is_some() {
+                match order {
+                    Order::OneRoom => peer.replayed(*room, *seq, event),
+                    Order::AllRooms => peer.event(event),
+                }
+                self.delivered += 1;
+            }
+        }
+        touch(&mut self.dirty, &peer);
+        if live_after.is_empty() { Progress::Behind } else { self.go_live(id, order, live_after) }
+    }
+
+    /// From here on events reach the member as they come, those that were kept first. Where some could not be kept, the
+    /// log must be read on, and nothing is passed.
+    fn go_live(&mut self, id: ConnectionId, order: Order, live_after: &[(RoomId, Seq)]) -> Progress {
+        let mut is_overfull = false;
+        for (room, _) in live_after {
+            if let Some((.., loading)) = self.loading(id, *room) {
+                is_overfull |= std::mem::take(&mut loading.is_overfull);
+            }
+        }
+        if is_overfull {
+            return Progress::Behind;
+        }
+        let mut passed: Vec<(RoomId, Kept)> = Vec::new();
+        for &(room_id, after) in live_after {
+            let Some(member) = self.rooms.get_mut(&room_id).and_then(|room| room.members.get_mut(&id)) else {
+                continue;
+            };
+            let live = Membership::Live { after };
+            if let Membership::Loading(loading) = std::mem::replace(&mut member.membership, live) {
+                let new = loading.kept.into_iter().filter(|kept| kept.seq.is_none_or(|seq| seq > after));
+                passed.extend(new.map(|kept| (room_id, kept)));
+            }
+        }
+        let Some(connection) = self.connections.get(&id) else { return Progress::Gone };
+        let peer = &connection.peer;
+        passed.sort_unstable_by_key(|(_, kept)| kept.arrival);
+        self.delivered += passed.len() as u64;
+        for (room, Kept { seq, event, .. }) in &passed {
+            match (order, seq) {
+                (Order::OneRoom, Some(seq)) => peer.replayed(*room, *seq, event),
+                _ => peer.event(event),
+            }
+        }
+        for (room, _) in live_after {
+            peer.caught_up(*room);
+        }
+        touch(&mut self.dirty, peer);
+        Progress::Live
+    }
+
+    fn loading(&mut self, id: ConnectionId, room: RoomId) -> Option<(&mut Option<Seq>, Arc<Peer>, &mut Loading)> {
+        let room = self.rooms.get_mut(&room)?;
+        let member = room.members.get_mut(&id)?;
+        match &mut member.membership {
+            Membership::Loading(loading) => Some((&mut room.at, Arc::clone(&member.peer), loading)),
+            Membership::Live { .. } => None,
+        }
+    }
+
+    /// Takes a member out of a room and tells it (contract §3, `room_closed`).
+    pub(super) fn close_room(&mut self, id: ConnectionId, room: RoomId, code: Code) {
+        self.unsubscribe(id, room);
+        self.tell(id, &super::room_closed(room, code));
+    }
+}

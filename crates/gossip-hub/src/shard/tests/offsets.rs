@@ -1,0 +1,133 @@
+//! What a client that can be recovered is told that it has seen: with every event, of all its rooms.
+
+use gossip_proto::id::Pid;
+use gossip_store::Position;
+
+use super::*;
+
+fn at(room: RoomId, seq: u64, position: u64) -> (RoomId, u64, u64) {
+    (room, seq, position)
+}
+
+fn logged(seq: u64, position: u64) -> Arc<Event> {
+    Arc::new(Event::logged("e", seq.to_string(), Position(position)))
+}
+
+impl Bench {
+    fn tracked(&mut self, id: u64, seen: Offset) -> Recorder {
+        self.open_as(id, Some(Tracked::new(Pid(Uuid::from_u128(7)), seen)))
+    }
+
+    fn commit_at(&mut self, events: &[(RoomId, u64, u64)]) {
+        let event = |(room, seq, position): &(RoomId, u64, u64)| RoomEvent {
+            room: *room,
+            seq: Seq(*seq),
+            event: logged(*seq, *position),
+        };
+        self.pass(events.iter().map(event).collect());
+    }
+
+    fn replay_at(&mut self, order: Order, events: &[(RoomId, u64, u64)], live_after: &[(RoomId, u64)]) -> Progress {
+        let (done, mut progress) = oneshot::channel();
+        let replayed = |(room, seq, position): &(RoomId, u64, u64)| Replayed {
+            room: *room,
+            seq: Seq(*seq),
+            event: logged(*seq, *position),
+        };
+        let events = events.iter().map(replayed).collect();
+        let live_after = live_after.iter().map(|(room, seq)| (*room, Seq(*seq))).collect();
+        self.shard.handle(Item::Replay { id: ConnectionId(1), events, order, live_after, done });
+        progress.try_recv().unwrap()
+    }
+}
+
+fn behind(position: u64, room: RoomId, seq: &str) -> String {
+    format!("{position};{}:{seq}", room.0.as_simple())
+}
+
+#[test]
+fn live_events_and_custom_ones_tell_of_the_last_position() {
+    let mut bench = Bench::new(10);
+    let client = bench.tracked(1, Offset::default());
+    assert_eq!(bench.subscribe(1, ROOM, true), LOADING);
+    bench.joined(1, ROOM, 5, &[]);
+    bench.emit(Audience::Room(ROOM));
+    bench.commit_at(&[at(ROOM, 6, 40)]);
+    bench.emit(Audience::User(USER));
+    assert_eq!(client.take(), ["joined at 5", "custom 0 @0", "e 6 @40", "custom 0 @40"]);
+}
+
+#[test]
+fn a_room_that_is_caught_up_with_is_told_of_beside_the_others() {
+    let mut bench = Bench::new(10);
+    let client = bench.tracked(1, Offset::default());
+    bench.subscribe(1, ROOM, true);
+    bench.joined(1, ROOM, 5, &[]);
+    bench.commit_at(&[at(ROOM, 6, 40)]);
+    bench.subscribe(1, OTHER, true);
+    bench.commit_at(&[at(ROOM, 7, 41), at(OTHER, 4, 42)]);
+    let reply = Reply::Joined { room_id: OTHER, seq: Seq(4), recovered: Some(true), intents: None };
+    let snapshot = Snapshot { after: Seq(1), reply, is_replayed: true };
+    assert_eq!(bench.answered(1, OTHER, Ok(snapshot)), Progress::Behind);
+    bench.replay_at(Order::OneRoom, &[at(OTHER, 2, 20)], &[]);
+    bench.commit_at(&[at(ROOM, 8, 43), at(OTHER, 5, 44), at(ROOM, 9, 45)]);
+    bench.replay_at(Order::OneRoom, &[at(OTHER, 3, 30), at(OTHER, 4, 42)], &[(OTHER, 4)]);
+    bench.commit_at(&[at(OTHER, 6, 46)]);
+    let expected = [
+        "joined at 5".to_owned(),
+        "e 6 @40".into(),
+        // The room is entered, and nothing is known of it yet.
+        format!("e 7 @{}", behind(41, OTHER, "")),
+        // Before the ack, so that who has the ack has this.
+        format!("recovery {{}} @{}", behind(41, OTHER, "1")),
+        "joined at 4".into(),
+        format!("e 2 @{}", behind(41, OTHER, "2")),
+        format!("e 8 @{}", behind(43, OTHER, "2")),
+        format!("e 9 @{}", behind(45, OTHER, "2")),
+        format!("e 3 @{}", behind(45, OTHER, "3")),
+        format!("e 4 @{}", behind(45, OTHER, "4")),
+        // Kept while it was caught up with.
+        format!("e 5 @{}", behind(45, OTHER, "5")),
+        "e 6 @46".into(),
+    ];
+    assert_eq!(client.take(), expected);
+}
+
+#[test]
+fn rooms_that_are_recovered_together_need_no_more_than_a_position() {
+    let mut bench = Bench::new(10);
+    let seen = Offset { position: Position(50), behind: vec![(OTHER, Some(Seq(1)))] };
+    let client = bench.tracked(1, seen);
+    assert_eq!(bench.expect(1, &[ROOM, OTHER]), []);
+    bench.commit_at(&[at(ROOM, 9, 60)]);
+    // What one room lacks up to where the others are comes first.
+    assert_eq!(bench.replay_at(Order::OneRoom, &[at(OTHER, 2, 48)], &[]), Progress::Behind);
+    let events = [at(ROOM, 7, 51), at(OTHER, 3, 52), at(ROOM, 8, 53)];
+    assert_eq!(bench.replay_at(Order::AllRooms, &events, &[(ROOM, 8), (OTHER, 3)]), Progress::Live);
+    let first = format!("e 2 @{}", behind(50, OTHER, "2"));
+    assert_eq!(client.take(), [&first, "e 7 @51", "e 3 @52", "e 8 @53", "e 9 @60"]);
+}
+
+#[test]
+fn a_room_that_is_left_while_it_is_caught_up_with_is_not_told_of() {
+    let mut bench = Bench::new(10);
+    let client = bench.tracked(1, Offset::default());
+    bench.subscribe(1, OTHER, true);
+    bench.shard.handle(Item::CloseRoom { id: ConnectionId(1), room: OTHER, code: Code::Unavailable });
+    let closed = format!(r#"room_closed {{"code":"unavailable","roomId":"{OTHER}"}} @0"#);
+    assert_eq!(client.take(), [closed]);
+}
+
+#[test]
+fn a_member_that_looks_again_is_behind_from_where_it_was() {
+    let mut bench = Bench::new(10);
+    let client = bench.tracked(1, Offset::default());
+    bench.subscribe(1, ROOM, true);
+    bench.joined(1, ROOM, 5, &[]);
+    assert_eq!(bench.subscribe(1, ROOM, true), Subscribed::Loading { was_member: true });
+    bench.commit_at(&[at(ROOM, 6, 40), at(ROOM, 7, 41)]);
+    bench.joined(1, ROOM, 6, &[]);
+    let early = format!("e 6 @{}", behind(0, ROOM, "6"));
+    let late = format!("e 7 @{}", behind(0, ROOM, "7"));
+    assert_eq!(client.take(), ["joined at 5", &early, "joined at 6", &late]);
+}

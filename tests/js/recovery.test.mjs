@@ -1,0 +1,629 @@
+// Socket.IO's connection state recovery as the stock client does it, with `recover: true` and no other code: contract
+// §4. Rooms come back and nothing is missed or repeated, whatever ended the connection.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { MODES } from './support/client.mjs';
+import { DATABASES } from './support/databases.mjs';
+import { startProxy } from './support/proxy.mjs';
+import { Chatter, exactly, fill, recovering } from './support/recovering.mjs';
+import { everyMode, withServer } from './support/scenario.mjs';
+import { person } from './support/tokens.mjs';
+
+const LONG_MS = 30_000;
+const ASK_AGAIN_MS = 20;
+
+const rooms = (count) => Array.from({ length: count }, () => randomUUID());
+
+/** Waits for what nothing announces. */
+async function eventually(what, probe, ms = 10_000) {
+  for (const deadline = Date.now() + ms; ;) {
+    const [isSo, shown] = await probe();
+    if (isSo) return;
+    assert.ok(Date.now() < deadline, `${what}: not within ${ms} ms: ${JSON.stringify(shown)}`);
+    await pause(ASK_AGAIN_MS);
+  }
+}
+
+async function stats(w) {
+  const headers = { Authorization: `Bearer ${person({ role: 'service' }).token}` };
+  return (await fetch(`${w.url}/v1/stats`, { headers })).json();
+}
+
+/** Waits until so many are connected, as the server sees it. */
+const active = (w, count) => eventually(`${count} connections`, async () => {
+  const { activeConnections } = await stats(w);
+  return [activeConnections === count, activeConnections];
+});
+
+async function joinAll(client, ids) {
+  for (const roomId of ids) await client.join(roomId);
+}
+
+/** A recovering client in three rooms behind a proxy, and somebody beside it who is not. */
+async function setup(w, { ids = rooms(3), ...options } = {}) {
+  const who = w.person({ rooms: ids });
+  const proxy = await startProxy(w.t, w.server.port);
+  const client = await recovering(w, who, { url: proxy.url, ...options });
+  await joinAll(client, ids);
+  return { who, ids, proxy, client };
+}
+
+const server = (w) => w.connect(person({ role: 'service' }));
+
+/** Comes back, recovered, by itself. */
+async function recovered(client) {
+  const connect = await client.connected();
+  assert.equal(connect.recovered, true);
+  await client.settled();
+  return connect;
+}
+
+/** Comes back as somebody new. */
+async function anew(client) {
+  const connect = await client.connected();
+  assert.equal(connect.recovered, false);
+  await client.settled();
+  return connect;
+}
+
+const gone = async (client) => assert.notEqual(await client.disconnected(), 'io server disconnect');
+
+/** Ends the server at once and starts it again; what `meanwhile` does, it does before the client may come back. */
+async function crash(w, { client, proxy }, meanwhile = async () => {}) {
+  await w.server.crash();
+  await gone(client);
+  proxy.cut();
+  await w.server.start();
+  await meanwhile();
+  proxy.restore();
+}
+
+/** Cuts the connection; the server lives. */
+async function drop({ client, proxy }, meanwhile = async () => {}) {
+  proxy.cut();
+  await gone(client);
+  await meanwhile();
+  proxy.restore();
+}
+
+for (const [database, make] of Object.entries(DATABASES)) {
+  everyMode(`kill -9 on ${database}`, (it) => {
+    it('brings rooms back with what was missed, twice in a row', async (w) => {
+      const one = await setup(w);
+      const { client, ids } = one;
+      let poster = await server(w);
+      for (const roomId of ids) await poster.post(roomId, 'before');
+      for (const roomId of ids) await client.upTo(roomId, 1);
+      const { pid } = await rememberedBy(client);
+      for (let round = 1; round <= 2; round += 1) {
+        await crash(w, one, async () => {
+          poster = await server(w);
+          for (const roomId of [...ids, ...ids]) {
+            const { intent } = await poster.post(roomId, 'missed');
+            await poster.vote(intent.id, 'upvote');
+            await poster.comment(intent.id);
+          }
+        });
+        assert.equal((await recovered(client)).pid, pid);
+        for (const roomId of ids) await poster.post(roomId, 'after');
+      }
+      await exactly(w, client, ids);
+    });
+
+    it('without one event before, nor between two', async (w) => {
+      const one = await setup(w);
+      for (let round = 1; round <= 2; round += 1) {
+        await crash(w, one);
+        await recovered(one.client);
+      }
+      await crash(w, one, async () => {
+        const poster = await server(w);
+        for (const roomId of one.ids) await poster.post(roomId, 'missed');
+      });
+      await recovered(one.client);
+      await exactly(w, one.client, one.ids);
+    });
+
+    it('in the middle of a conversation, twice in a row', async (w) => {
+      const ids = rooms(3);
+      const client = await recovering(w, w.person({ rooms: ids }));
+      await joinAll(client, ids);
+      const chatter = await Chatter.start(w, w.person({ rooms: ids }), ids);
+      for (let round = 1; round <= 2; round += 1) {
+        await chatter.more(20);
+        await w.server.crash();
+        await gone(client);
+        await w.server.start();
+        await recovered(client);
+      }
+      await chatter.more(20);
+      await chatter.stop();
+      await exactly(w, client, ids);
+    });
+
+    it('rooms that were left stay left', async (w) => {
+      const one = await setup(w);
+      const [left, ...ids] = one.ids;
+      await one.client.ok('leave_room', { roomId: left });
+      await crash(w, one, async () => {
+        const poster = await server(w);
+        for (const roomId of one.ids) await poster.post(roomId, 'missed');
+      });
+      await recovered(one.client);
+      await exactly(w, one.client, ids);
+      assert.equal(one.client.events(left).length, 0);
+    });
+
+    it('an end in good order is no different', async (w) => {
+      const one = await setup(w);
+      const poster = await server(w);
+      const late = randomUUID();
+      for (const roomId of [...one.ids, late, late]) await poster.post(roomId, 'before');
+      const who = w.person({ id: one.who.id, rooms: [...one.ids, late] });
+      await one.client.ok('authenticate', { token: who.token });
+      one.client.socket.auth = { token: who.token, recover: true };
+      await one.client.join(late, { since: 0 });
+      await one.client.upTo(late, 2);
+      await w.server.drain();
+      await gone(one.client);
+      assert.equal(one.client.inbox('server_draining').all.length, 1);
+      await w.server.start();
+      await recovered(one.client);
+      await exactly(w, one.client, [...one.ids, late]);
+    });
+  }, { database: make, lasting: true });
+}
+
+/** What the client will come back with. */
+async function rememberedBy(client) {
+  return { pid: client.socket._pid, offset: client.offset };
+}
+
+everyMode('a dropped connection', (it) => {
+  it('comes back by itself and has missed nothing, several times', async (w) => {
+    const one = await setup(w);
+    const poster = await server(w);
+    for (let round = 1; round <= 3; round += 1) {
+      await drop(one, async () => {
+        for (const roomId of [...one.ids, ...one.ids]) await poster.post(roomId, 'missed');
+      });
+      await recovered(one.client);
+      if (round > 1) for (const roomId of one.ids) await poster.post(roomId, 'live');
+    }
+    await exactly(w, one.client, one.ids);
+  });
+
+  it('in the middle of a conversation', async (w) => {
+    const one = await setup(w);
+    const chatter = await Chatter.start(w, w.person({ rooms: one.ids }), one.ids);
+    for (let round = 1; round <= 4; round += 1) {
+      await chatter.more(15);
+      await drop(one, () => chatter.more(15));
+      await recovered(one.client);
+    }
+    await chatter.stop();
+    await exactly(w, one.client, one.ids);
+  });
+
+  it('in the middle of a long replay: each event once, in other rooms too', async (w) => {
+    const one = await setup(w, { ids: rooms(4) });
+    const [long, ...ids] = one.ids;
+    await one.client.ok('leave_room', { roomId: long });
+    const poster = await server(w);
+    const total = 1_500;
+    await fill(poster, long, total, 'long '.repeat(200));
+    const chatter = await Chatter.start(w, w.person({ rooms: one.ids }), ids);
+    await chatter.more(3);
+    // The ack may be lost with the connection.
+    one.client.call('join_room', { roomId: long, since: 0 }).catch(() => {});
+    for (const enough of [100, 600]) {
+      await one.client.count(long, enough);
+      one.proxy.cut();
+      await gone(one.client);
+      if (enough === 100) assert.ok(one.client.events(long).length < total, 'cut too late to tell');
+      await chatter.more(5);
+      one.proxy.restore();
+      await recovered(one.client);
+    }
+    await one.client.upTo(long, total, LONG_MS);
+    await chatter.stop();
+    await exactly(w, one.client, one.ids);
+  });
+
+  it('after a replay that is over, the replay does not come again', async (w) => {
+    const one = await setup(w);
+    const [first, second] = one.ids;
+    for (const roomId of [first, second]) await one.client.ok('leave_room', { roomId });
+    const poster = await server(w);
+    for (const roomId of [first, second]) await fill(poster, roomId, 20);
+    await one.client.join(first, { since: 0 });
+    await one.client.upTo(first, 20);
+    await drop(one);
+    await recovered(one.client);
+    await one.client.join(second, { since: 10 });
+    await one.client.upTo(second, 20);
+    await drop(one);
+    await recovered(one.client);
+    await exactly(w, one.client, one.ids, new Map([...one.ids.map((id) => [id, 0]), [second, 10]]));
+  });
+
+  it('rooms left stay left, rooms joined meanwhile stay joined', async (w) => {
+    const one = await setup(w);
+    const poster = await server(w);
+    const [left, again, stays] = one.ids;
+    await fill(poster, again, 5);
+    await one.client.upTo(again, 5);
+    await one.client.ok('leave_room', { roomId: left });
+    await one.client.ok('leave_room', { roomId: again });
+    await fill(poster, again, 5);
+    await drop(one, () => fill(poster, stays, 3));
+    await recovered(one.client);
+    await one.client.join(again, { since: 5 });
+    await drop(one, () => fill(poster, left, 3));
+    await recovered(one.client);
+    await exactly(w, one.client, [again, stays]);
+    assert.equal(one.client.events(left).length, 0);
+  });
+
+  it('access is checked anew: what was lost is closed, and stays closed', async (w) => {
+    const ids = rooms(3);
+    const id = randomUUID();
+    const all = w.person({ id, rooms: ids });
+    const fewer = w.person({ id, rooms: [ids[0], ids[2]] });
+    let now = all;
+    const auth = (give) => give({ token: now.token, recover: true });
+    const one = await setup(w, { ids, auth });
+    const { client } = one;
+    // `setup` made a person of its own; this client is the one that `auth` names.
+    const poster = await server(w);
+    const post = async () => {
+      for (const roomId of ids) await poster.post(roomId, 'missed');
+    };
+    now = fewer;
+    await drop(one, post);
+    await recovered(client);
+    assert.deepEqual(await client.inbox('room_closed').next('room_closed'), { roomId: ids[1], code: 'forbidden' });
+    now = all;
+    await drop(one, post);
+    await recovered(client);
+    await exactly(w, client, [ids[0], ids[2]]);
+    assert.equal(client.events(ids[1]).length, 0);
+    assert.equal(client.inbox('room_closed').all.length, 1);
+  });
+
+  it('access lost by a new token on the live socket stays lost', async (w) => {
+    const ids = rooms(3);
+    const id = randomUUID();
+    const all = w.person({ id, rooms: ids });
+    const one = await setup(w, { ids, auth: { token: all.token, recover: true } });
+    const { client } = one;
+    await client.ok('authenticate', { token: w.person({ id, rooms: [ids[0], ids[2]] }).token });
+    assert.deepEqual(await client.inbox('room_closed').next('room_closed'), { roomId: ids[1], code: 'forbidden' });
+    const poster = await server(w);
+    for (const roomId of ids) await poster.post(roomId, 'heard by two');
+    await drop(one, async () => {
+      for (const roomId of ids) await poster.post(roomId, 'missed');
+    });
+    await recovered(client);
+    await exactly(w, client, [ids[0], ids[2]]);
+    assert.deepEqual(client.events(ids[1]), [], 'a room that was closed comes back with a hole');
+  });
+
+  it("another user's is not gone on with, and stays its owner's", async (w) => {
+    const one = await setup(w);
+    const thief = w.person({ rooms: one.ids });
+    const poster = await server(w);
+    const { pid } = await rememberedBy(one.client);
+    one.client.socket.auth = { token: thief.token, recover: true };
+    await drop(one, () => poster.post(one.ids[0], 'private'));
+    const stolen = await anew(one.client);
+    assert.notEqual(stolen.pid, pid);
+    await poster.post(one.ids[0], 'still private');
+    await one.client.ok('list_gossip', { roomId: one.ids[0] });
+    assert.equal(one.client.updates.length, 0);
+
+    one.client.socket.auth = { token: one.who.token, recover: true };
+    await drop(one);
+    await anew(one.client);
+    const owner = await recovering(w, one.who, { auth: { token: one.who.token, recover: true, pid, offset: '0' } });
+    assert.equal((await rememberedBy(owner)).pid, pid);
+  });
+
+  it('whose client said goodbye is not gone on with', async (w) => {
+    const one = await setup(w);
+    const poster = await server(w);
+    for (let round = 1; round <= 5; round += 1) {
+      const { pid } = await rememberedBy(one.client);
+      await joinAll(one.client, one.ids);
+      one.client.close();
+      await one.client.disconnected();
+      one.client.socket.connect();
+      const { pid: next } = await anew(one.client);
+      assert.notEqual(next, pid);
+    }
+    const before = one.client.updates.length;
+    for (const roomId of one.ids) await poster.post(roomId, 'not for it');
+    await one.client.ok('list_gossip', { roomId: one.ids[0] });
+    assert.equal(one.client.updates.length, before);
+    // And the new one can be gone on with in its turn.
+    await one.client.join(one.ids[0]);
+    await drop(one, () => poster.post(one.ids[0], 'missed'));
+    await recovered(one.client);
+    await one.client.upTo(one.ids[0], 2);
+  });
+
+  it('brings an offset first, and with every event', async (w) => {
+    const one = await setup(w);
+    const { client } = one;
+    assert.equal(client.names[0], 'recovery');
+    assert.deepEqual(client.inbox('recovery').all[0], {});
+    assert.match(client.offset, /^\d+$/);
+    const poster = await server(w);
+    const other = randomUUID();
+    const causes = [
+      ['exception', () => client.emit('join_room', { roomId: other })],
+      ['exception', () => client.emit('nonsense', 'a string', 'and another')],
+      ['gossip_update', () => poster.post(one.ids[0])],
+      ['exception', () => client.emit('join_room', 'x')],
+    ];
+    for (const [name, cause] of causes) {
+      cause();
+      await client.inbox(name).next(name);
+      await drop(one, () => poster.post(one.ids[1], name));
+      await recovered(client);
+    }
+    await exactly(w, client, one.ids);
+  });
+
+  it('nobody who did not ask gets a pid or an offset', async (w) => {
+    const ids = rooms(2);
+    const who = w.person({ rooms: ids });
+    // Every event of these is looked at: it must have one argument.
+    for (const more of [{}, { recover: false }, { resume: { [ids[0]]: 0, [randomUUID()]: 0 } }]) {
+      const client = await w.connect(who, { auth: { token: who.token, ...more } });
+      assert.equal(client.socket._pid, undefined);
+      assert.equal(Boolean(client.socket.recovered), false);
+      await joinAll(client, ids);
+      client.emit('join_room', { roomId: randomUUID() });
+      await client.nextException();
+      await client.post(ids[0]);
+      await client.nextUpdate();
+      await client.ok('authenticate', { token: w.person({ id: who.id, rooms: [ids[0]] }).token });
+      const closed = client.inbox('room_closed');
+      await closed.until('room_closed', () => closed.all.some(({ roomId }) => roomId === ids[1]));
+      assert.equal(client.inbox('recovery').all.length, 0);
+    }
+  });
+
+  it('goes together with `resume`', async (w) => {
+    const ids = rooms(3);
+    const who = w.person({ rooms: ids });
+    const poster = await server(w);
+    for (const roomId of ids) await fill(poster, roomId, 4);
+    const proxy = await startProxy(w.t, w.server.port);
+    const auth = { token: who.token, recover: true, resume: Object.fromEntries(ids.map((roomId) => [roomId, 2])) };
+    const client = await recovering(w, who, { url: proxy.url, auth });
+    for (const roomId of ids) await client.upTo(roomId, 4);
+    await drop({ client, proxy }, async () => {
+      for (const roomId of ids) await poster.post(roomId, 'missed');
+    });
+    await recovered(client);
+    await exactly(w, client, ids, 2);
+  });
+}, { env: { MAX_SOCKETS_PER_USER: '1000' } });
+
+everyMode('a connection that only the client knows to be gone', (it) => {
+  it('is closed by the server when the client returns', async (w) => {
+    await active(w, 0);
+    const one = await setup(w);
+    const poster = await server(w);
+    await active(w, 2);
+    for (let round = 1; round <= 3; round += 1) {
+      one.proxy.abandon();
+      await gone(one.client);
+      for (const roomId of one.ids) await poster.post(roomId, 'missed');
+      one.proxy.restore();
+      await recovered(one.client);
+      await active(w, 2);
+    }
+    await exactly(w, one.client, one.ids);
+    poster.close();
+    one.client.close();
+    await active(w, 0);
+  });
+});
+
+withServer('what is made up', (it) => {
+  it('begins anew, or is no more than a look at its own rooms', async (w) => {
+    const ids = rooms(2);
+    const who = w.person({ rooms: ids });
+    const poster = await server(w);
+    for (const roomId of ids) await fill(poster, roomId, 3);
+    const mine = await recovering(w, who);
+    await joinAll(mine, ids);
+    const { pid } = await rememberedBy(mine);
+    const offset = async () => {
+      const { seq } = await poster.post(ids[0]);
+      await mine.upTo(ids[0], seq);
+      return mine.offset;
+    };
+    const good = await offset();
+    const other = await recovering(w, w.person({ rooms: ids }));
+    const theirs = await rememberedBy(other);
+
+    const bad = [
+      ...['', 'x', 5, {}, [], null, true, randomUUID(), `${pid}x`, 'x'.repeat(30_000), '0'.repeat(32), theirs.pid,
+        '__proto__', "' OR 1=1 --", '\0'].map((pid) => ({ pid, offset: good })),
+      ...['', 'x', '-1', '1.5', '1e3', ' 1', `${good};`, `${good};x:1`, `${good};${ids[0]}:x`, `${good};${ids[0]}:-1`,
+        `${good};${ids[0]}:999999`, `${good};${ids[0]}:18446744073709551615`, '999999999', '9223372036854775807',
+        '18446744073709551615', '18446744073709551616', '9'.repeat(30_000), 'x'.repeat(50_000),
+        `${good};${`${randomUUID()}:1;`.repeat(1_000)}x`, '0\0', '💥'].map((offset) => ({ pid, offset })),
+    ];
+    for (const made of bad) {
+      const client = await recovering(w, who, { auth: { token: who.token, recover: true, ...made } });
+      const shown = JSON.stringify(made).slice(0, 100);
+      assert.notEqual(client.socket._pid, made.pid, `gone on with: ${shown}`);
+      assert.equal(client.names[0], 'recovery', shown);
+      await client.ok('list_gossip', { roomId: ids[0] });
+      assert.deepEqual(client.names, ['recovery'], shown);
+      client.close();
+    }
+
+    // Of no harm to whom it was not theirs.
+    assert.equal(mine.socket.connected && other.socket.connected, true);
+    await offset();
+    // Rooms that are none of the connection's are of no meaning.
+    const odd = `${good};${randomUUID()}:7;${ids[1]}:3`;
+    const client = await recovering(w, who, { auth: { token: who.token, recover: true, pid, offset: odd } });
+    assert.equal(client.socket._pid, pid);
+    await client.count(ids[0], 1);
+    await client.ok('list_gossip', { roomId: ids[0] });
+    assert.equal(client.updates.length, 1);
+  });
+
+  it('is refused where `recover` is not for it', async (w) => {
+    const who = w.person();
+    for (const recover of [1, 'true', {}, []]) {
+      await assert.rejects(w.connect(who, { auth: { token: who.token, recover } }), (error) => {
+        assert.deepEqual([error.data.code, error.data.field], ['invalid_input', 'recover']);
+        return true;
+      });
+    }
+  });
+}, { env: { MAX_PAYLOAD: '1048576' } });
+
+withServer('what the log has no more', (it) => {
+  it('is not recovered, and nothing of it is replayed', async (w) => {
+    const one = await setup(w);
+    const poster = await server(w);
+    for (const roomId of one.ids) await poster.post(roomId, 'before');
+    const [lost] = one.ids;
+    await one.client.upTo(lost, 1);
+    one.proxy.cut();
+    await gone(one.client);
+    const { pid } = await rememberedBy(one.client);
+    for (const roomId of one.ids) await poster.post(roomId, 'missed');
+    await w.server.crash();
+    // At its start the server prunes what is older than this.
+    await pause(1_100);
+    await w.server.start({ LOG_RETENTION: '1s' });
+    const reader = await server(w);
+    await eventually('pruning', async () => {
+      const ack = await reader.join(lost, { since: 0 });
+      return [ack.recovered === false, ack];
+    });
+    const seen = one.client.updates.length;
+    one.proxy.restore();
+    assert.notEqual((await anew(one.client)).pid, pid);
+    await one.client.ok('list_gossip', { roomId: lost });
+    assert.equal(one.client.updates.length, seen);
+
+    // A connection that is known, with an offset of before: not the part that is left.
+    await one.client.join(lost);
+    const next = await rememberedBy(one.client);
+    const post = async () => one.client.upTo(lost, (await (await server(w)).post(lost, 'kept')).seq);
+    await post();
+    const auth = { token: one.who.token, recover: true, pid: next.pid, offset: `${next.offset};${lost}:0` };
+    const client = await recovering(w, one.who, { auth });
+    assert.notEqual(client.socket._pid, next.pid);
+    await client.ok('list_gossip', { roomId: lost });
+    assert.equal(client.updates.length, 0);
+  });
+}, { lasting: true });
+
+withServer('a dead connection', (it) => {
+  it('that nobody is told of is noticed by both, and recovered', async (w) => {
+    await Promise.all(Object.values(MODES).map(async (transports) => {
+      const one = await setup(Object.assign(Object.create(w), { transports }));
+      await fillAll(w, one.ids, 2);
+      one.proxy.stall();
+      await fillAll(w, one.ids, 2);
+      await gone(one.client);
+      one.proxy.restore();
+      await recovered(one.client);
+      await exactly(w, one.client, one.ids);
+      one.client.close();
+    }));
+    await active(w, 0);
+  });
+}, { env: { PING_INTERVAL: '1s', PING_TIMEOUT: '1s' } });
+
+async function fillAll(w, ids, count, content) {
+  const poster = await server(w);
+  await Promise.all(ids.map((roomId) => fill(poster, roomId, count, content)));
+  poster.close();
+}
+
+withServer('many', (it) => {
+  it('clients at once after kill -9: all recovered, each event once', async (w) => {
+    const ids = rooms(3);
+    const clients = await Promise.all(Array.from({ length: 50 }, async (_, index) => {
+      const transports = Object.values(MODES)[index % 3];
+      const client = await recovering(Object.assign(Object.create(w), { transports }), w.person({ rooms: ids }));
+      await joinAll(client, ids);
+      return client;
+    }));
+    const chatter = await Chatter.start(w, w.person({ rooms: ids }), ids);
+    await chatter.more(10);
+    await w.server.crash();
+    await Promise.all(clients.map(gone));
+    await w.server.start();
+    for (const client of clients) assert.equal((await client.connected()).recovered, true);
+    await chatter.more(10);
+    await chatter.stop();
+    await exactly(w, clients, ids);
+  });
+}, { lasting: true });
+
+withServer('a long log', (it) => {
+  const ids = rooms(5);
+  const each = 4_000;
+  const content = 'long '.repeat(200);
+  let filling;
+  const filled = (w) => (filling ??= fillAll(w, ids, each, content));
+
+  it('of missed events comes whole and in order, and not all of it is in memory', async (w) => {
+    const who = w.person({ rooms: ids });
+    const ones = await Promise.all(Object.values(MODES).map((transports) => {
+      return setup(Object.assign(Object.create(w), { transports }), { ids, who });
+    }));
+    for (const one of ones) one.proxy.cut();
+    await Promise.all(ones.map((one) => gone(one.client)));
+    await filled(w);
+    const before = memory(w);
+    for (const one of ones) one.proxy.restore();
+    await Promise.all(ones.map(async ({ client }) => {
+      assert.equal((await client.connected(LONG_MS)).recovered, true);
+      for (const roomId of ids) await client.upTo(roomId, each, LONG_MS);
+    }));
+    const grown = memory(w) - before;
+    const missed = each * ids.length * content.length;
+    assert.ok(grown < (missed * ones.length) / 2, `${grown} bytes more, for ${ones.length} times ${missed}`);
+    await exactly(w, ones.map((one) => one.client), ids);
+  });
+
+  it('that a dead connection does not take is not waited for', async (w) => {
+    await filled(w);
+    await w.server.crash();
+    await w.server.start({ PING_INTERVAL: '1s', PING_TIMEOUT: '1s' });
+    const who = w.person({ rooms: ids });
+    for (const recover of [true, false]) {
+      const proxy = await startProxy(w.t, w.server.port);
+      const options = { url: proxy.url, reconnection: false };
+      const client = recover ? await recovering(w, who, options) : await w.connect(who, options);
+      for (const roomId of ids) client.call('join_room', { roomId, since: 0 }).catch(() => {});
+      await client.inbox('gossip_update').until('the first of the replay', () => client.updates.length > 0);
+      proxy.stall();
+      await client.disconnected();
+    }
+    await active(w, 0);
+  });
+}, { lasting: true });
+
+/** The most memory that the server has had, in bytes. */
+function memory(w) {
+  const [, kib] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${w.server.child.pid}/status`, 'utf8'));
+  return Number(kib) * 1024;
+}

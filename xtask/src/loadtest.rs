@@ -1,0 +1,37 @@
+//! `cargo xtask loadtest`: builds the server and the load test for release and runs the latter.
+//! What is measured, and how, is the business of gossip-loadtest; a Postgres to measure on can be had here.
+
+use std::{
+    env,
+    ffi::OsString,
+    process::{Command, ExitCode},
+};
+
+use crate::{
+    error::Error,
+    exec::{self, Workspace},
+    postgres,
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Measure on a temporary Postgres with its default settings, fsync included
+    #[arg(long)]
+    postgres: bool,
+    /// The scenario and its options
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "SCENARIO", required = true)]
+    scenario: Vec<OsString>,
+}
+
+/// Answers the load test's own exit code; 1 if a signal ended it.
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode, Error> {
+    exec::run(&mut workspace.cargo(&["build", "-q", "--release", "-p", "gossipd", "-p", "gossip-loadtest"]))?;
+    let program = |name: &str| workspace.target.join("release").join(format!("{name}{}", env::consts::EXE_SUFFIX));
+    let mut command = Command::new(program("gossip-loadtest"));
+    command.args(&args.scenario).env("GOSSIPD_BIN", program("gossipd"));
+    let cluster = if args.postgres { Some(postgres::start()?) } else { None };
+    if let Some(cluster) = &cluster {
+        command.args(["--database-url", &cluster.url()]);
+    }
+    command.status().map_err(exec::start(&command)).map(exec::exit_code)
+}
