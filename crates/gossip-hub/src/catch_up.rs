@@ -10,7 +10,7 @@ use gossip_store::{LogEvent, Position};
 use tokio::sync::oneshot;
 
 use crate::connection::Link;
-use crate::gateway::event_of;
+use crate::publisher::event_of;
 use crate::session::Session;
 use crate::shard::{Item, Order, Progress, Replayed};
 

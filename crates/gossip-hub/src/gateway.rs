@@ -13,8 +13,8 @@ use gossip_proto::id::{Pid, RoomId, UserId};
 use gossip_proto::refusal::Refusal;
 use gossip_proto::request::Token;
 use gossip_proto::socketio::RESERVED_EVENTS;
-use gossip_store::queue::{Batch, CommitQueue, Config as QueueConfig, Sink, chain, refusal_of};
-use gossip_store::{Error as StoreError, LogEvent, RecoveryChange, Store};
+use gossip_store::queue::{CommitQueue, Config as QueueConfig, chain, refusal_of};
+use gossip_store::{Error as StoreError, RecoveryChange, Store};
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -28,10 +28,11 @@ use crate::failure::{Failure, vital};
 use crate::inbox::Inbox;
 use crate::janitor;
 use crate::offset::Offset;
-use crate::outbox::{Asked, Close, Outbox};
+use crate::outbox::{Close, Outbox};
+use crate::publisher::{Publisher, Ticket, index};
 use crate::recover::Recoverable;
 use crate::recoveries::Recoveries;
-use crate::shard::{self, Answer, Audience, ConnectionId, Item, Limits, Peer, RoomEvent, Shard, Tracked};
+use crate::shard::{self, Audience, ConnectionId, Item, Limits, Peer, Shard, Tracked};
 use crate::stats::{ConnectionStats, Stats};
 use crate::under_way::UnderWay;
 
@@ -39,9 +40,6 @@ use crate::under_way::UnderWay;
 const DRAIN_BATCHES: u32 = 20;
 /// See [`DRAIN_BATCHES`]: a batch has at least so many connections.
 const DRAIN_BATCH_MIN: usize = 100;
-
-/// The name under which the contract's events go out.
-pub(crate) const GOSSIP_UPDATE: &str = "gossip_update";
 
 /// Settings of a gateway; the defaults are those of contract §7.
 #[derive(Debug, Clone)]
@@ -80,16 +78,6 @@ impl GatewayConfig {
     pub(crate) fn shard_limits(&self) -> Limits {
         Limits { max_rooms: self.max_rooms }
     }
-}
-
-/// Whose a command is.
-pub(crate) enum Ticket {
-    Client {
-        peer: Arc<Peer>,
-        asked: Asked,
-    },
-    /// Is told whether the command was carried out.
-    Janitor(oneshot::Sender<bool>),
 }
 
 pub(crate) struct Inner {
@@ -148,48 +136,6 @@ impl Inner {
         for inbox in &*self.inboxes {
             inbox.send(item()).await;
         }
-    }
-}
-
-/// Connections are dealt out to the shards in turn.
-fn index(id: ConnectionId, shards: usize) -> usize {
-    usize::try_from(id.0).unwrap_or(0) % shards
-}
-
-pub(crate) fn event_of(log: &LogEvent) -> Arc<Event> {
-    Arc::new(Event::logged(GOSSIP_UPDATE, &*log.payload, log.position))
-}
-
-/// Passes what was committed on to the shards: the events to all, each answer to its connection's.
-struct Publisher {
-    inboxes: Arc<[Arc<Inbox<Item>>]>,
-    under_way: Arc<UnderWay>,
-}
-
-impl Sink<Ticket> for Publisher {
-    async fn committed(&mut self, batch: Batch<Ticket>) {
-        let events: Arc<[RoomEvent]> =
-            batch.events.iter().map(|log| RoomEvent { room: log.room, seq: log.seq, event: event_of(log) }).collect();
-        let finished = batch.results.len();
-        let mut answers: Vec<Vec<Answer>> = self.inboxes.iter().map(|_| Vec::new()).collect();
-        for (ticket, result) in batch.results {
-            match ticket {
-                Ticket::Client { peer, asked } => {
-                    let reply = result.map(Into::into);
-                    answers[index(peer.id, self.inboxes.len())].push(Answer { peer, asked, reply });
-                }
-                Ticket::Janitor(done) => {
-                    // A janitor that no longer waits is ending.
-                    let _ = done.send(result.is_ok());
-                }
-            }
-        }
-        for (inbox, answers) in self.inboxes.iter().zip(answers) {
-            if !(events.is_empty() && answers.is_empty()) {
-                inbox.send(Item::Committed { events: Arc::clone(&events), answers }).await;
-            }
-        }
-        self.under_way.finish(finished);
     }
 }
 

@@ -9,7 +9,8 @@ use gossip_proto::id::IntentId;
 use gossip_store::queue::chain;
 use tokio::sync::oneshot;
 
-use crate::gateway::{Inner, Ticket};
+use crate::gateway::Inner;
+use crate::publisher::Ticket;
 
 /// How often the clock is looked at: an intent expires within 1 s (contract §4).
 const EXPIRY_TICK: Duration = Duration::from_millis(250);

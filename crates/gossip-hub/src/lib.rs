@@ -30,6 +30,7 @@ mod janitor;
 mod join;
 mod offset;
 mod outbox;
+mod publisher;
 mod recover;
 mod recoveries;
 mod session;

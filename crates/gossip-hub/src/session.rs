@@ -14,8 +14,8 @@ use gossip_proto::request::{Page, Request, RequestId};
 use gossip_store::{Cursor, Error as StoreError, JoinQuery, RecoveryChange};
 
 use crate::connection::Link;
-use crate::gateway::Ticket;
 use crate::outbox::Asked;
+use crate::publisher::Ticket;
 use crate::shard::Item;
 
 /// Who a session is, and what that allows: replaced as a whole when the token is refreshed.

@@ -1,0 +1,69 @@
+//! From the commit queue to the shards: events to all of them, each answer to its connection's. What a shard does with
+//! them is its own business.
+
+use std::sync::Arc;
+
+use gossip_store::LogEvent;
+use gossip_store::queue::{Batch, Sink};
+use tokio::sync::oneshot;
+
+use crate::event::Event;
+use crate::inbox::Inbox;
+use crate::outbox::Asked;
+use crate::shard::{Answer, ConnectionId, Item, Peer, RoomEvent};
+use crate::under_way::UnderWay;
+
+/// The name under which the contract's events go out.
+pub(crate) const GOSSIP_UPDATE: &str = "gossip_update";
+
+/// Whose a command is.
+pub(crate) enum Ticket {
+    Client {
+        peer: Arc<Peer>,
+        asked: Asked,
+    },
+    /// Is told whether the command was carried out.
+    Janitor(oneshot::Sender<bool>),
+}
+
+/// Connections are dealt out to the shards in turn.
+pub(crate) fn index(id: ConnectionId, shards: usize) -> usize {
+    usize::try_from(id.0).unwrap_or(0) % shards
+}
+
+pub(crate) fn event_of(log: &LogEvent) -> Arc<Event> {
+    Arc::new(Event::logged(GOSSIP_UPDATE, &*log.payload, log.position))
+}
+
+/// Passes what was committed on to the shards: the events to all, each answer to its connection's.
+pub(crate) struct Publisher {
+    pub(crate) inboxes: Arc<[Arc<Inbox<Item>>]>,
+    pub(crate) under_way: Arc<UnderWay>,
+}
+
+impl Sink<Ticket> for Publisher {
+    async fn committed(&mut self, batch: Batch<Ticket>) {
+        let events: Arc<[RoomEvent]> =
+            batch.events.iter().map(|log| RoomEvent { room: log.room, seq: log.seq, event: event_of(log) }).collect();
+        let finished = batch.results.len();
+        let mut answers: Vec<Vec<Answer>> = self.inboxes.iter().map(|_| Vec::new()).collect();
+        for (ticket, result) in batch.results {
+            match ticket {
+                Ticket::Client { peer, asked } => {
+                    let reply = result.map(Into::into);
+                    answers[index(peer.id, self.inboxes.len())].push(Answer { peer, asked, reply });
+                }
+                Ticket::Janitor(done) => {
+                    // A janitor that no longer waits is ending.
+                    let _ = done.send(result.is_ok());
+                }
+            }
+        }
+        for (inbox, answers) in self.inboxes.iter().zip(answers) {
+            if !(events.is_empty() && answers.is_empty()) {
+                inbox.send(Item::Committed { events: Arc::clone(&events), answers }).await;
+            }
+        }
+        self.under_way.finish(finished);
+    }
+}

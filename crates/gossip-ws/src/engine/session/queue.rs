@@ -1,0 +1,81 @@
+//! What waits to be sent to a session's client: how it is added to, bounded, and waited for. How it is sent is in the
+//! parent.
+
+use super::Session;
+use crate::engine::link::Link;
+use crate::engine::{CloseReason, Frame};
+
+impl Session {
+    /// Queues frames, next to each other, without sending them. False if the session is closed, or now is: where the
+    /// queue is over [`Config::max_queue_bytes`] even after a try to send, it closes as
+    /// [`CloseReason::SlowReader`].
+    pub fn queue(&self, frames: &[Frame]) -> bool {
+        let mut state = self.lock();
+        if state.closed.is_some() {
+            return false;
+        }
+        let cost = frames.iter().map(Frame::cost).sum();
+        match &mut state.link {
+            Link::WebSocket(writer) => {
+                if !writer.fits(cost) && !writer.is_blocked() {
+                    self.flush_websocket(&mut state);
+                }
+            }
+            Link::Polling(polling) if !polling.fits(cost) => polling.flush(),
+            Link::Polling(_) | Link::Gone => {}
+        }
+        if state.closed.is_some() {
+            return false;
+        }
+        match &mut state.link {
+            Link::WebSocket(writer) if writer.fits(cost) => {
+                for frame in frames {
+                    writer.push(frame.wire().clone());
+                }
+                true
+            }
+            Link::Polling(polling) if polling.fits(cost) => {
+                for frame in frames {
+                    polling.push(frame.clone());
+                }
+                true
+            }
+            _ => {
+                self.close_locked(&mut state, CloseReason::SlowReader, None);
+                false
+            }
+        }
+    }
+
+    /// How many bytes wait to be sent, and 64 for each frame.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        match &self.lock().link {
+            Link::WebSocket(writer) => writer.queued(),
+            Link::Polling(polling) => polling.queued(),
+            Link::Gone => 0,
+        }
+    }
+
+    /// Resolves when less than a sixteenth of [`Config::max_queue_bytes`] waits to be sent, or the session is closed. A
+    /// client that does not take that much in the time of a heartbeat is closed as [`CloseReason::SlowReader`]: while
+    /// somebody waits here its pongs may be unread, so the heartbeat does not tell whether it is there.
+    pub async fn drained(&self) {
+        let patience = self.config.ping_interval + self.config.ping_timeout;
+        if tokio::time::timeout(patience, self.wait_until_drained()).await.is_err() {
+            self.close(CloseReason::SlowReader);
+        }
+    }
+
+    async fn wait_until_drained(&self) {
+        loop {
+            let mut drained = std::pin::pin!(self.drained.notified());
+            // Before looking, so that a change after that wakes us.
+            drained.as_mut().enable();
+            if self.is_closed() || self.queued_bytes() < self.config.max_queue_bytes / 16 {
+                return;
+            }
+            drained.await;
+        }
+    }
+}
