@@ -19,6 +19,17 @@ pub(super) enum Link {
     Gone,
 }
 
+impl Link {
+    /// How many bytes wait to be sent, and 64 for each frame.
+    pub(super) fn queued(&self) -> usize {
+        match self {
+            Link::WebSocket(writer) => writer.queued(),
+            Link::Polling(polling) => polling.queued,
+            Link::Gone => 0,
+        }
+    }
+}
+
 /// A long-polling client.
 #[derive(Debug)]
 pub(super) struct Polling {
@@ -72,10 +83,6 @@ impl Polling {
     pub(super) fn push(&mut self, frame: Frame) {
         self.queued += frame.cost();
         self.queue.push_back(frame);
-    }
-
-    pub(super) fn queued(&self) -> usize {
-        self.queued
     }
 
     /// The waiting poll gets what is queued, if anything is.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gossip_proto::frame::{Opcode, encode_close, encode_frame};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, ORIGIN};
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -85,8 +85,6 @@ pub struct Session {
     restart: AtomicBool,
     /// The driver has something to look at.
     wake: Notify,
-    /// Less waits to be sent than did.
-    drained: Notify,
     state: Mutex<State>,
 }
 
@@ -94,7 +92,24 @@ struct State {
     link: Link,
     closed: Option<CloseReason>,
     heartbeat: Heartbeat,
-    headers: Option<Box<Headers>>,
+    /// What most sessions do without most of the time.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
+    headers: Headers,
+    /// Is told when less waits to be sent than did.
+    waiting: Option<oneshot::Sender<()>>,
+}
+
+impl State {
+    fn drained(&mut self) {
+        if let Some(waiting) = self.rare.as_mut().and_then(|rare| rare.waiting.take()) {
+            // Who waits looks for itself, and may have stopped waiting.
+            let _ = waiting.send(());
+        }
+    }
 }
 
 /// When the next step is due: a ping, or (`awaiting` a pong) the end.
@@ -123,8 +138,12 @@ impl Session {
             busy: AtomicBool::new(false),
             restart: AtomicBool::new(false),
             wake: Notify::new(),
-            drained: Notify::new(),
-            state: Mutex::new(State { link, closed: None, heartbeat, headers: Some(Box::new(headers)) }),
+            state: Mutex::new(State {
+                link,
+                closed: None,
+                heartbeat,
+                rare: Some(Box::new(Rare { headers, waiting: None })),
+            }),
         })
     }
 
@@ -150,12 +169,12 @@ impl Session {
     /// What is kept of the opening request; empty after [`forget_headers`](Self::forget_headers).
     #[must_use]
     pub fn headers(&self) -> Headers {
-        self.lock().headers.as_deref().cloned().unwrap_or_default()
+        self.lock().rare.as_ref().map(|rare| rare.headers.clone()).unwrap_or_default()
     }
 
     /// Gives the memory of the headers back.
     pub fn forget_headers(&self) {
-        self.lock().headers = None;
+        self.lock().rare = None;
     }
 
     /// Sends what is queued, as far as the socket takes it without waiting; the driver sends the rest. On polling it
@@ -167,7 +186,7 @@ impl Session {
             Link::WebSocket(_) => self.flush_websocket(&mut state),
             Link::Polling(polling) => {
                 polling.flush();
-                self.drained.notify_waiters();
+                state.drained();
             }
             Link::Gone => {}
         }
@@ -205,7 +224,7 @@ impl Session {
             return;
         };
         let flush = writer.try_flush();
-        self.drained.notify_waiters();
+        state.drained();
         match flush {
             Flush::Flushed => {}
             Flush::Blocked => self.wake.notify_one(),
@@ -219,9 +238,8 @@ impl Session {
             return;
         }
         state.closed = Some(reason);
-        state.headers = None;
         self.closed.store(true, Ordering::Release);
-        self.drained.notify_waiters();
+        state.drained();
         tracing::debug!(session = self.number, %reason, "session closed");
         match &mut state.link {
             Link::WebSocket(_) if reason.is_transport_gone() => {}

@@ -1,6 +1,8 @@
 //! What waits to be sent to a session's client: how it is added to, bounded, and waited for. How it is sent is in the
 //! parent.
 
+use tokio::sync::oneshot;
+
 use super::Session;
 use crate::engine::link::Link;
 use crate::engine::{CloseReason, Frame};
@@ -50,11 +52,7 @@ impl Session {
     /// How many bytes wait to be sent, and 64 for each frame.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
-        match &self.lock().link {
-            Link::WebSocket(writer) => writer.queued(),
-            Link::Polling(polling) => polling.queued(),
-            Link::Gone => 0,
-        }
+        self.lock().link.queued()
     }
 
     /// Resolves when less than a sixteenth of [`Config::max_queue_bytes`] waits to be sent, or the session is closed. A
@@ -69,13 +67,19 @@ impl Session {
 
     async fn wait_until_drained(&self) {
         loop {
-            let mut drained = std::pin::pin!(self.drained.notified());
-            // Before looking, so that a change after that wakes us.
-            drained.as_mut().enable();
-            if self.is_closed() || self.queued_bytes() < self.config.max_queue_bytes / 16 {
-                return;
-            }
-            drained.await;
+            let drained = {
+                let mut state = self.lock();
+                let queued = state.link.queued();
+                if state.closed.is_some() || queued < self.config.max_queue_bytes / 16 {
+                    return;
+                }
+                let (waiting, drained) = oneshot::channel();
+                // Only the handler waits, and it does one thing at a time.
+                state.rare.get_or_insert_default().waiting = Some(waiting);
+                drained
+            };
+            // An error says that another waits in its place: then it looks again.
+            let _ = drained.await;
         }
     }
 }

@@ -47,7 +47,7 @@ impl Session {
             return Polled::Refused;
         }
         if let Some(body) = polling.take() {
-            self.drained.notify_waiters();
+            state.drained();
             return Polled::Now(body);
         }
         Polled::Later { answer: polling.park(), briefly: matches!(polling.upgrade, Upgrade::Probed { .. }) }
@@ -62,13 +62,11 @@ impl Session {
 
     /// The waiting poll gives up; `None` if it was answered meanwhile, or the session is elsewhere.
     pub(in crate::engine) fn unpark(&self) -> Option<Bytes> {
-        match &mut self.lock().link {
-            Link::Polling(polling) => {
-                self.drained.notify_waiters();
-                polling.unpark()
-            }
-            _ => None,
-        }
+        let mut state = self.lock();
+        let Link::Polling(polling) = &mut state.link else { return None };
+        let answer = polling.unpark();
+        state.drained();
+        answer
     }
 
     /// A POST begins.
@@ -119,9 +117,10 @@ impl Session {
     }
 
     pub(in crate::engine) fn probed(&self) {
-        if let Link::Polling(polling) = &mut self.lock().link {
+        let mut state = self.lock();
+        if let Link::Polling(polling) = &mut state.link {
             polling.probed();
-            self.drained.notify_waiters();
+            state.drained();
         }
     }
 
