@@ -117,7 +117,10 @@ BEGIN
   -- Pages without the rows of votes, which may outnumber the others by far.
   CREATE INDEX IF NOT EXISTS "gossip_updates_intent_public" ON "gossip_updates" ("intentId", "createdAt", "id")
     WHERE "type" <> 'vote';
-  ANALYZE "gossip_intents", "gossip_updates", "gossip_votes";
+  -- Not of empty tables: plans would be made as if they stayed so.
+  IF EXISTS (SELECT FROM "gossip_intents") THEN
+    ANALYZE "gossip_intents", "gossip_updates", "gossip_votes";
+  END IF;
 END
 $$;
 

@@ -276,7 +276,6 @@ everyMode('a dropped connection', (it) => {
     const auth = (give) => give({ token: now.token, recover: true });
     const one = await setup(w, { ids, auth });
     const { client } = one;
-    // `setup` made a person of its own; this client is the one that `auth` names.
     const poster = await server(w);
     const post = async () => {
       for (const roomId of ids) await poster.post(roomId, 'missed');
@@ -433,7 +432,7 @@ everyMode('a connection that only the client knows to be gone', (it) => {
     one.client.close();
     await active(w, 0);
   });
-});
+}, { lasting: true });
 
 withServer('what is made up', (it) => {
   it('begins anew, or is no more than a look at its own rooms', async (w) => {

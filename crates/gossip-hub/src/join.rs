@@ -116,7 +116,7 @@ impl Session {
         // Its beginning may not have been noted: nothing waited for that.
         let open = RecoveryChange::Open { pid, user: self.identity().user };
         let joins = rooms.iter().map(|&(room, seq)| RecoveryChange::Join { pid, room, seq });
-        self.link.gateway.recoveries.keep(std::iter::once(open).chain(joins).collect()).await
+        self.keep(std::iter::once(open).chain(joins).collect()).await
     }
 
     async fn snapshot(&self, room: RoomId, query: JoinQuery) -> Result<Snapshot, Refusal> {

@@ -85,16 +85,14 @@ impl Session {
                 Err(refusal) => Err(refusal),
             },
             Request::ListGossip { room_id, page, status } => {
-                self.link.peer.under_way.finished().await;
-                self.list(&me, room_id, page, status).await
+                self.after_commands(self.list(&me, room_id, page, status)).await
             }
-            Request::GetGossip { intent_id } => {
-                self.link.peer.under_way.finished().await;
-                self.visible(&me, intent_id).await.map(|(intent, my_vote)| Reply::OneIntent { intent, my_vote })
-            }
+            Request::GetGossip { intent_id } => self
+                .after_commands(self.visible(&me, intent_id))
+                .await
+                .map(|(intent, my_vote)| Reply::OneIntent { intent, my_vote }),
             Request::ListUpdates { intent_id, page } => {
-                self.link.peer.under_way.finished().await;
-                self.list_updates(&me, intent_id, page).await
+                self.after_commands(self.list_updates(&me, intent_id, page)).await
             }
             command => match self.command(&me, command) {
                 Ok(command) => return self.submit(command, asked).await,
@@ -186,14 +184,48 @@ impl Session {
         me.reach.check(room, || is_member)
     }
 
+    /// Reads what the connection's own commands have written, however long those take, but not longer than
+    /// `STORE_TIMEOUT` in all.
+    async fn after_commands<T>(&self, query: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+        let read = async {
+            self.link.peer.under_way.finished().await;
+            query.await
+        };
+        match tokio::time::timeout(self.link.gateway.config.queue.timeout, read).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.link.peer.store_failed();
+                Err(Refusal::unavailable())
+            }
+        }
+    }
+
     /// See [`crate::gateway::Inner::read`].
     pub(crate) async fn read<T>(&self, query: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refusal> {
-        self.link.gateway.read(query).await
+        self.unless_failing(self.link.gateway.read(query)).await
+    }
+
+    /// Writes down what a connection that can be recovered did.
+    pub(crate) async fn keep(&self, changes: Vec<RecoveryChange>) -> Result<(), Refusal> {
+        self.unless_failing(self.link.gateway.recoveries.keep(changes)).await
+    }
+
+    /// Asks the store, unless it has just failed for this connection.
+    async fn unless_failing<T>(&self, asked: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+        let peer = &self.link.peer;
+        if peer.is_store_failing() {
+            return Err(Refusal::unavailable());
+        }
+        let answer = asked.await;
+        if matches!(&answer, Err(refusal) if refusal.code == Code::Unavailable) {
+            peer.store_failed();
+        }
+        answer
     }
 
     async fn leave(&self, room: RoomId, asked: &Asked) -> Result<(), Refusal> {
         if let Some(tracked) = &self.link.peer.tracked {
-            self.link.gateway.recoveries.keep(vec![RecoveryChange::Leave { pid: tracked.pid, room }]).await?;
+            self.keep(vec![RecoveryChange::Leave { pid: tracked.pid, room }]).await?;
         }
         self.link.send(Item::Leave { id: self.link.id(), room, asked: asked.clone() }).await;
         Ok(())

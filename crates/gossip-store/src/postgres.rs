@@ -88,8 +88,8 @@ impl fmt::Debug for PostgresStore {
 impl PostgresStore {
     /// Connects to `postgres://user:password@host:port/database` and migrates it; several nodes may do so at once.
     /// `timeout` is how long a command may take with its waiting: a batch has half of it for a connection, for locks and
-    /// for its statements, the other half is for waiting in the queue before. A COMMIT has half of it, and one in doubt
-    /// is asked for during the whole.
+    /// for its statements, the other half is for waiting in the queue before. A COMMIT has half of it, and where that
+    /// leaves it in doubt, the other half is for asking.
     ///
     /// # Errors
     /// When the URL is wrong, the database cannot be reached, or the migration fails.

@@ -73,11 +73,17 @@ export async function recovering(w, who, { auth = { token: who.token, recover: t
 /** Someone who posts, votes and comments in every room without a pause, whatever happens to the server. */
 export class Chatter {
   #ended = false;
+  #givenUp = false;
   #heard = new Inbox();
 
   static async start(w, who, rooms) {
     const chatter = new Chatter();
     chatter.client = w.client({ auth: { token: who.token }, ...BY_ITSELF });
+    // Where the scenario fails, nobody stops it.
+    w.t.after(() => {
+      chatter.#ended = true;
+      chatter.#givenUp = true;
+    });
     await chatter.client.open();
     await chatter.client.settled();
     chatter.talking = rooms.map((room) => chatter.#talk(room));
@@ -86,7 +92,9 @@ export class Chatter {
 
   async #talk(roomId) {
     for (let count = 1; !this.#ended; count += 1) {
-      const { intent } = await this.#insist('new_gossip', { roomId, content: `number ${count}`, requestId: randomUUID() });
+      const posted = await this.#insist('new_gossip', { roomId, content: `number ${count}`, requestId: randomUUID() });
+      if (posted === undefined) return;
+      const { intent } = posted;
       await this.#insist('vote_gossip', { intentId: intent.id, action: 'upvote' });
       await this.#insist('comment_gossip', { intentId: intent.id, content: 'No!', requestId: randomUUID() });
     }
@@ -94,13 +102,14 @@ export class Chatter {
 
   /** Repeats a command until it is answered: what is emitted without a connection goes out with the next. */
   async #insist(name, data) {
-    for (;;) {
+    while (!this.#givenUp) {
       const ack = await this.client.call(name, data).catch(() => undefined);
       if (ack === undefined) continue;
       assert.equal(ack.status, 'success', JSON.stringify(ack));
       this.#heard.push(ack.seq);
       return ack;
     }
+    return undefined;
   }
 
   /** Resolves when so many more commands have been answered. */

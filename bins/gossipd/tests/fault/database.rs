@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gossip_test_postgres::{Cluster, shared_url};
 use sqlx::postgres::PgConnectOptions;
@@ -13,6 +14,13 @@ use tempfile::TempDir;
 
 /// A row, each column as text.
 pub(crate) type Columns = Vec<Option<String>>;
+
+/// What is deferred is done by the COMMIT, and here it waits for a lock that is held until the transaction's end. The
+/// position's row is changed by every batch.
+const HOLD_COMMIT: &str = r#"
+CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER hold AFTER UPDATE ON "gossip_position" DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW EXECUTE FUNCTION hold()"#;
 
 pub(crate) enum Database {
     Sqlite(TempDir),
@@ -94,6 +102,20 @@ impl Database {
                 Lock::Postgres(connection)
             }
         }
+    }
+
+    /// For Postgres: a COMMIT of the daemon's is under way on return, and does not end before this is released.
+    pub(crate) async fn hold_commit(&self) -> Lock {
+        let Database::Postgres { url, .. } = self else { panic!("not Postgres") };
+        let mut connection = postgres(url).await;
+        connection.execute(sqlx::raw_sql(HOLD_COMMIT)).await.unwrap();
+        connection.execute(sqlx::raw_sql("BEGIN; SELECT pg_advisory_xact_lock(1)")).await.unwrap();
+        let waiting = r#"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"#;
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut connection).await.unwrap() == 0 {
+            // tidy: sleep because Postgres does not tell others that somebody waits
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Lock::Postgres(connection)
     }
 
     /// Leaves nothing on a server that others use. The daemon must have ended.

@@ -1,7 +1,8 @@
 //! A connection as its shard and the commands under way know it. Which rooms it is in, only the shard knows.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use gossip_proto::id::{Pid, RoomId, Seq};
 
@@ -12,6 +13,10 @@ use crate::under_way::UnderWay;
 
 /// The event that only brings an offset, to clients that asked to be recovered.
 pub const RECOVERY: &str = "recovery";
+
+/// For how long a connection for which the store failed is refused at once, in milliseconds. Its requests are taken one
+/// by one: each waiting for itself, the last would be told after many times `STORE_TIMEOUT`.
+const FAILING_MS: u64 = 250;
 
 /// Names a connection for as long as the process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,12 +48,26 @@ pub(crate) struct Peer {
     dirty: AtomicBool,
     /// Commands that were accepted and not answered yet.
     pub(crate) under_way: UnderWay,
+    /// When the store last failed for it, in [`millis`]; 0 for never.
+    failed: AtomicU64,
 }
 
 impl Peer {
     pub(crate) fn new(id: ConnectionId, outbox: Box<dyn Outbox>, tracked: Option<Tracked>) -> Peer {
         let tracked = tracked.map(Box::new);
-        Peer { id, outbox, tracked, dirty: AtomicBool::new(false), under_way: UnderWay::default() }
+        let (dirty, failed) = (AtomicBool::new(false), AtomicU64::new(0));
+        Peer { id, outbox, tracked, dirty, under_way: UnderWay::default(), failed }
+    }
+
+    /// The store failed for this connection.
+    pub(crate) fn store_failed(&self) {
+        self.failed.store(millis().max(1), Relaxed);
+    }
+
+    /// Whether the store failed for this connection a moment ago: then what it asks next is not to wait for it again.
+    pub(crate) fn is_store_failing(&self) -> bool {
+        let failed = self.failed.load(Relaxed);
+        failed > 0 && millis().saturating_sub(failed) < FAILING_MS
     }
 
     /// Queues an event in the order of positions.
@@ -106,4 +125,10 @@ impl Peer {
         self.dirty.store(false, Relaxed);
         self.outbox.flush();
     }
+}
+
+/// A clock that only goes forward.
+fn millis() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX)
 }

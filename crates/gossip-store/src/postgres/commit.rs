@@ -47,8 +47,8 @@ impl Witness {
     }
 }
 
-/// `timeout`: half of it is for all up to the COMMIT, half for the COMMIT, and once more the whole where that remains in
-/// doubt.
+/// `limit`: half of it is for all up to the COMMIT, half for the COMMIT, and the rest of it for asking where that remains
+/// in doubt.
 pub(super) async fn commit(
     pool: &Pool,
     server: &Server,
@@ -81,6 +81,7 @@ pub(super) async fn commit(
         lease.give_back();
         return Ok(committed);
     };
+    let resolved_by = Instant::now() + limit;
     let source = match timeout(limit / 2, sqlx::raw_sql("COMMIT").execute(&mut *lease)).await {
         Ok(Ok(_)) => {
             lease.give_back();
@@ -91,7 +92,7 @@ pub(super) async fn commit(
         Err(_) => timed_out(),
     };
     drop(lease);
-    match timeout(limit, was_committed(server, limit, &witness)).await {
+    match timeout_at(resolved_by, was_committed(server, limit, &witness)).await {
         Ok(true) => {
             tracing::warn!(error = %source, "the connection was lost during a commit, which was done");
             Ok(committed)

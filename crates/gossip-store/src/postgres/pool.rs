@@ -1,4 +1,4 @@
-//! The connections. A pool of our own, for two things that sqlx's does not do: a connection whose query was given up
+//! The connections. A pool of our own, for what sqlx's does not do: a connection whose query was given up
 //! is closed at once, and never tested by a question that a vanished server will not answer; and one that is in use all
 //! the time costs no round trip between two uses.
 
@@ -13,15 +13,18 @@ use tokio::time::{sleep, timeout};
 
 use super::failure::{is_transient, timed_out};
 
-/// A connection that was not used for so long is asked whether it lives: the server may have been restarted meanwhile.
-const FRESH: Duration = Duration::from_millis(200);
+/// A connection is tested so often when it is taken: the server may have been restarted, and its tables may have grown.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// The longest pause between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A bounded number of connections to one database.
 pub(super) struct Pool {
     server: Server,
     permits: Semaphore,
     max: u32,
-    idle: Mutex<Vec<(PgConnection, Instant)>>,
+    idle: Mutex<Vec<Tested>>,
     wait: Duration,
 }
 
@@ -32,9 +35,33 @@ pub(super) struct Server {
     setup: String,
 }
 
+/// A connection, and when it was last known to live.
+struct Tested {
+    connection: PgConnection,
+    at: Instant,
+}
+
+impl Tested {
+    fn new(connection: PgConnection) -> Tested {
+        Tested { connection, at: Instant::now() }
+    }
+
+    /// Whether it lives. What is asked has it plan its statements anew: the plans were made for the tables as they were
+    /// then, and the server itself thinks of that only a minute later.
+    async fn test(&mut self) -> bool {
+        if self.at.elapsed() >= FRESH {
+            if sqlx::raw_sql("DISCARD PLANS").execute(&mut self.connection).await.is_err() {
+                return false;
+            }
+            self.at = Instant::now();
+        }
+        true
+    }
+}
+
 /// A connection taken from the pool: dropped, it is closed, since what it was doing is unknown.
 pub(super) struct Lease<'a> {
-    connection: PgConnection,
+    tested: Tested,
     pool: &'a Pool,
     _permit: SemaphorePermit<'a>,
 }
@@ -44,8 +71,7 @@ impl Server {
     pub(super) fn new(options: PgConnectOptions, timeout: Duration) -> Server {
         let millis = timeout.as_millis().max(1);
         // A peer that vanished must not hold locks: hence the keepalives and the limit on idle transactions. Every
-        // statement goes by key, and is planned once for a connection: perhaps on tables that were empty then, when
-        // reading them as a whole looked cheap.
+        // statement goes by key, and is planned without looking at its values: planning costs more than most of them.
         let setup = format!(
             "SET statement_timeout = {millis}; SET lock_timeout = {millis};
              SET idle_in_transaction_session_timeout = {};
@@ -81,20 +107,22 @@ impl Pool {
 
     async fn take(&self, refused: &mut Option<sqlx::Error>) -> Result<Lease<'_>, sqlx::Error> {
         let permit = self.permits.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
-        while let Some((mut connection, since)) = self.pop() {
-            if since.elapsed() < FRESH || connection.ping().await.is_ok() {
-                return Ok(Lease { connection, pool: self, _permit: permit });
+        while let Some(mut tested) = self.pop() {
+            if tested.test().await {
+                return Ok(Lease { tested, pool: self, _permit: permit });
             }
         }
         let mut pause = Duration::from_millis(10);
         loop {
             match self.server.connect().await {
-                Ok(connection) => return Ok(Lease { connection, pool: self, _permit: permit }),
+                Ok(connection) => {
+                    return Ok(Lease { tested: Tested::new(connection), pool: self, _permit: permit });
+                }
                 Err(error) if is_transient(&error) => *refused = Some(error),
                 Err(error) => return Err(error),
             }
             sleep(pause).await;
-            pause = (pause * 2).min(FRESH);
+            pause = (pause * 2).min(PAUSE);
         }
     }
 
@@ -103,7 +131,7 @@ impl Pool {
         self.max
     }
 
-    fn pop(&self) -> Option<(PgConnection, Instant)> {
+    fn pop(&self) -> Option<Tested> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
@@ -111,8 +139,8 @@ impl Pool {
     pub(super) async fn close(&self) {
         let _all = timeout(self.wait, self.permits.acquire_many(self.max)).await;
         self.permits.close();
-        while let Some((connection, _)) = self.pop() {
-            let _farewell = timeout(self.wait, connection.close()).await;
+        while let Some(tested) = self.pop() {
+            let _farewell = timeout(self.wait, tested.connection.close()).await;
         }
     }
 }
@@ -120,7 +148,7 @@ impl Pool {
 impl Lease<'_> {
     /// The connection is as it was when it was taken: others may use it.
     pub(super) fn give_back(self) {
-        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push((self.connection, Instant::now()));
+        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.tested);
     }
 }
 
@@ -128,12 +156,12 @@ impl Deref for Lease<'_> {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.connection
+        &self.tested.connection
     }
 }
 
 impl DerefMut for Lease<'_> {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.connection
+        &mut self.tested.connection
     }
 }

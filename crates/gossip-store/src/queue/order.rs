@@ -1,15 +1,16 @@
 //! Tells of commits in the order of their positions, whichever lane they come from, and reads from the log what no lane
 //! tells of: commits of other processes, and those whose end was in doubt. Positions have no gaps, so one that is
-//! skipped is one that was missed.
+//! skipped is one that was missed. Answers never wait for the log.
 
-use std::marker::PhantomData;
+use std::future::{Future, pending};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gossip_proto::refusal::Refusal;
 use gossip_proto::reply::Outcome;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Batch, Sink, chain};
 use crate::{LogEvent, Position, Store};
@@ -27,114 +28,100 @@ pub(super) struct Decided<T> {
     pub(super) is_in_doubt: bool,
 }
 
-/// How far the log must be read.
-#[derive(Clone, Copy)]
-enum Behind {
-    Not,
-    /// Up to here.
-    To(Position),
-    /// Up to its end, once no commit is under way.
-    Unknown,
+/// What the log has that was not told of.
+#[derive(Debug, Clone, Copy)]
+struct Behind {
+    /// It has events up to here, at least.
+    to: Position,
+    /// Perhaps more: it must be asked, once no commit is under way.
+    is_in_doubt: bool,
 }
 
-struct Publisher<T, S> {
-    store: Arc<dyn Store>,
-    timeout: Duration,
-    sink: S,
-    /// The last position told of.
-    last: Position,
-    behind: Behind,
-    is_failing: bool,
-    _ticket: PhantomData<fn(T)>,
-}
+/// The log, read on a little: the events, and how far it goes where that was asked.
+type Reading = Pin<Box<dyn Future<Output = Result<(Vec<LogEvent>, Option<Position>), String>> + Send>>;
 
 /// Publishes until the last lane has ended.
-pub(super) async fn publish<T: Send + 'static, S: Sink<T>>(
+pub(super) async fn publish<T: Send + 'static>(
     store: Arc<dyn Store>,
-    last: Position,
-    timeout: Duration,
+    mut last: Position,
+    limit: Duration,
     mut decided: mpsc::Receiver<Decided<T>>,
-    sink: S,
+    mut sink: impl Sink<T>,
 ) {
-    let mut publisher =
-        Publisher { store, timeout, sink, last, behind: Behind::Not, is_failing: false, _ticket: PhantomData };
+    let mut behind: Option<Behind> = None;
+    let mut reading: Option<Reading> = None;
+    let mut is_failing = false;
+    // Commits in doubt so far, and how many of them the log was asked for.
+    let (mut doubts, mut asked) = (0_u64, 0);
     loop {
-        let next = match publisher.behind {
-            Behind::Not => decided.recv().await,
-            _ => match tokio::time::timeout(AGAIN, decided.recv()).await {
-                Ok(next) => next,
-                Err(_) => {
-                    publisher.catch_up().await;
-                    continue;
+        if let (Some(behind), None) = (behind, &reading) {
+            asked = doubts;
+            let pause = if is_failing { AGAIN } else { Duration::ZERO };
+            reading = Some(Box::pin(read_on(Arc::clone(&store), last, behind.is_in_doubt, limit, pause)));
+        }
+        tokio::select! {
+            next = decided.recv() => {
+                let Some(Decided { results, mut events, is_in_doubt }) = next else { return };
+                let end = events.last().map_or(last, |event| event.position);
+                let is_next = events.first().is_none_or(|event| event.position.0 <= last.0 + 1);
+                doubts += u64::from(is_in_doubt);
+                if is_in_doubt || !is_next || behind.is_some() {
+                    let known = behind.unwrap_or(Behind { to: last, is_in_doubt: false });
+                    let is_in_doubt = is_in_doubt || known.is_in_doubt;
+                    // The log has them, and they must not be told of before what comes first there.
+                    behind = Some(Behind { to: known.to.max(end), is_in_doubt }).filter(|b| is_in_doubt || b.to > last);
+                    events.clear();
+                } else {
+                    // The log may have told of some of them already.
+                    events.retain(|event| event.position > last);
+                    last = last.max(end);
                 }
-            },
-        };
-        let Some(decided) = next else { return };
-        publisher.decided(decided).await;
+                sink.committed(Batch { results, events }).await;
+            }
+            read = async { match &mut reading { Some(reading) => reading.await, None => pending().await } } => {
+                reading = None;
+                match read {
+                    Ok((events, end)) => {
+                        is_failing = false;
+                        behind = behind.map(|known| match end {
+                            Some(end) => Behind { to: known.to.max(end), is_in_doubt: asked < doubts },
+                            None => known,
+                        });
+                        last = events.last().map_or(last, |event| event.position);
+                        if !events.is_empty() {
+                            sink.committed(Batch { results: Vec::new(), events }).await;
+                        } else if let (Some(known), None) = (behind, end) {
+                            // Pruned before it was told of: the process slept for the log's retention.
+                            last = last.max(known.to);
+                        }
+                        behind = behind.filter(|known| known.is_in_doubt || known.to > last);
+                    }
+                    Err(error) => {
+                        if !is_failing {
+                            tracing::error!(error, "cannot read the log to go on; will keep trying");
+                        }
+                        is_failing = true;
+                    }
+                }
+            }
+        }
     }
 }
 
-impl<T: Send + 'static, S: Sink<T>> Publisher<T, S> {
-    async fn decided(&mut self, decided: Decided<T>) {
-        let Decided { results, mut events, is_in_doubt } = decided;
-        let skipped = events.first().map(|event| Position(event.position.0 - 1)).filter(|before| *before > self.last);
-        match (self.behind, skipped) {
-            _ if is_in_doubt => self.behind = Behind::Unknown,
-            (Behind::Not, Some(before)) => self.behind = Behind::To(before),
-            _ => {}
-        }
-        if !matches!(self.behind, Behind::Not) {
-            self.catch_up().await;
-        }
-        match self.behind {
-            // The log may have told of some of them already.
-            Behind::Not => events.retain(|event| event.position > self.last),
-            // They are in the log, and must not be told of before what comes first there.
-            _ => {
-                let end = events.last().map_or(self.last, |event| event.position);
-                if let Behind::To(position) = self.behind {
-                    self.behind = Behind::To(position.max(end));
-                }
-                events.clear();
-            }
-        }
-        self.last = events.last().map_or(self.last, |event| event.position);
-        self.sink.committed(Batch { results, events }).await;
+/// Reads the events after `last`, or asks first how far the log goes.
+async fn read_on(
+    store: Arc<dyn Store>,
+    last: Position,
+    is_in_doubt: bool,
+    limit: Duration,
+    pause: Duration,
+) -> Result<(Vec<LogEvent>, Option<Position>), String> {
+    let slow = |_| "the store does not answer".to_owned();
+    sleep(pause).await;
+    if is_in_doubt {
+        let end = timeout(limit, store.position()).await.map_err(slow)?;
+        return Ok((Vec::new(), Some(end.map_err(|error| chain(&error))?)));
     }
-
-    /// Tells of what the log has beyond the last event told of. Where it cannot be read, it stays behind.
-    async fn catch_up(&mut self) {
-        match self.read_on().await {
-            Ok(()) => (self.behind, self.is_failing) = (Behind::Not, false),
-            Err(error) if !self.is_failing => {
-                self.is_failing = true;
-                tracing::error!(error, "cannot read the log to go on; will keep trying");
-            }
-            Err(_) => {}
-        }
-    }
-
-    async fn read_on(&mut self) -> Result<(), String> {
-        let slow = |_| "the store does not answer".to_owned();
-        let to = match self.behind {
-            Behind::Not => return Ok(()),
-            Behind::To(position) => position,
-            Behind::Unknown => {
-                let position = timeout(self.timeout, self.store.position()).await.map_err(slow)?;
-                position.map_err(|error| chain(&error))?
-            }
-        };
-        while self.last < to {
-            let page = timeout(self.timeout, self.store.log(self.last, PAGE)).await.map_err(slow)?;
-            let events = page.map_err(|error| chain(&error))?;
-            let Some(last) = events.last() else {
-                // Pruned before it was told of: the process slept for the log's retention.
-                self.last = to;
-                break;
-            };
-            self.last = last.position;
-            self.sink.committed(Batch { results: Vec::new(), events }).await;
-        }
-        Ok(())
-    }
+    let events = timeout(limit, store.log(last, PAGE)).await.map_err(slow)?;
+    Ok((events.map_err(|error| chain(&error))?, None))
 }

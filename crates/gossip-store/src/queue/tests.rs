@@ -36,6 +36,7 @@ struct Scripted {
     /// Positions in the log.
     log: Mutex<Vec<u64>>,
     is_log_down: AtomicBool,
+    does_log_hang: AtomicBool,
 }
 
 impl Scripted {
@@ -46,6 +47,7 @@ impl Scripted {
             batches: Mutex::default(),
             log: Mutex::default(),
             is_log_down: AtomicBool::new(false),
+            does_log_hang: AtomicBool::new(false),
         })
     }
 
@@ -77,6 +79,9 @@ impl Store for Scripted {
 
     fn position(&self) -> StoreFuture<'_, Position> {
         Box::pin(async {
+            if self.does_log_hang.load(SeqCst) {
+                std::future::pending::<()>().await;
+            }
             if self.is_log_down.load(SeqCst) {
                 return Self::down();
             }
@@ -239,7 +244,7 @@ async fn what_others_committed_is_told_of_in_its_place() {
     bench.submit(0).await;
     bench.told(&["event 1", "0 NotFound"]).await;
     bench.submit(1).await;
-    bench.told(&["event 2", "event 3", "event 4", "event 5", "1 NotFound"]).await;
+    bench.told(&["1 NotFound", "event 2", "event 3", "event 4", "event 5"]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,6 +259,19 @@ async fn a_commit_in_doubt_is_told_of_when_the_log_has_it() {
     bench.told(&["event 1", "event 2"]).await;
     bench.submit(1).await;
     bench.told(&["event 3", "1 NotFound"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_the_log() {
+    let mut bench = Bench::new(config(), [Ends::Unresolved, Ends::Failed, Ends::At(vec![])]).await;
+    bench.store.does_log_hang.store(true, SeqCst);
+    bench.end(3);
+    let began = Instant::now();
+    for (ticket, told) in ["0 Unresolved", "1 Unavailable", "2 NotFound"].iter().enumerate() {
+        bench.submit(u32::try_from(ticket).unwrap()).await;
+        bench.told(&[told]).await;
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

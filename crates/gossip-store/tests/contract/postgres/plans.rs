@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use crate::support::{PostgresDatabase, statements_in};
 
 /// How many intents; more show by `PLAN_ROWS=1000000`, and take as much longer.
-const ROWS: u64 = 100_000;
+const ROWS: u64 = 200_000;
 
 /// Tables that are small for ever, or that a statement means to read as a whole.
 const SMALL: [&str; 1] = ["gossip_position"];
@@ -78,13 +78,16 @@ async fn no_statement_reads_a_big_table_as_a_whole() {
     let rows = std::env::var("PLAN_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(ROWS);
     let database = PostgresDatabase::create().await;
     database.open().await;
-    let begun = std::time::Instant::now();
-    database.execute(&fill(rows)).await;
-    println!("{rows} intents were made in {:?}", begun.elapsed());
     let mut connection = database.connection().await;
     connection.execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
     let mut wrong = Vec::new();
-    for preference in ["SET enable_seqscan = on", "SET enable_seqscan = off"] {
+    // First over empty tables: they may have grown when the plans are used.
+    for preference in ["SET enable_seqscan = off", "SET enable_seqscan = on", "SET enable_seqscan = off"] {
+        if preference.ends_with("on") {
+            let begun = std::time::Instant::now();
+            database.execute(&fill(rows)).await;
+            println!("{rows} intents were made in {:?}", begun.elapsed());
+        }
         connection.execute(preference).await.unwrap();
         for (name, statement) in sql::ALL {
             let plan = explain(&mut connection, statement).await;
