@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use gossip_proto::refusal::Code;
 use gossip_store::LogEvent;
 use gossip_store::queue::{Batch, Sink};
 use tokio::sync::oneshot;
@@ -51,9 +50,6 @@ impl Sink<Ticket> for Publisher {
         for (ticket, result) in batch.results {
             match ticket {
                 Ticket::Client { peer, asked } => {
-                    if matches!(&result, Err(refusal) if matches!(refusal.code, Code::Unavailable | Code::Unresolved)) {
-                        peer.store_failed();
-                    }
                     let reply = result.map(Into::into);
                     answers[index(peer.id, self.inboxes.len())].push(Answer { peer, asked, reply });
                 }

@@ -2,6 +2,7 @@
 //! queued for it.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use gossip_core::access::{Access, Identity, Reach};
 use gossip_core::command::{Action, Actor, Command};
@@ -184,19 +185,17 @@ impl Session {
         me.reach.check(room, || is_member)
     }
 
-    /// Reads what the connection's own commands have written, however long those take, but not longer than
-    /// `STORE_TIMEOUT` in all.
+    /// Reads what the connection's own commands have written, once they are answered.
     async fn after_commands<T>(&self, query: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-        let read = async {
-            self.link.peer.under_way.finished().await;
-            query.await
-        };
-        match tokio::time::timeout(self.link.gateway.config.queue.timeout, read).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                self.link.peer.store_failed();
-                Err(Refusal::unavailable())
-            }
+        let (peer, limit) = (&self.link.peer, self.link.gateway.config.queue.timeout);
+        let began = Instant::now();
+        let answered = tokio::time::timeout(limit * 9 / 8, peer.under_way.finished()).await;
+        if began.elapsed() > limit / 2 {
+            peer.store_failed();
+        }
+        match answered {
+            Ok(()) => query.await,
+            Err(_) => Err(Refusal::unavailable()),
         }
     }
 
@@ -210,11 +209,16 @@ impl Session {
         self.unless_failing(self.link.gateway.recoveries.keep(changes)).await
     }
 
-    /// Asks the store, unless it has just failed for this connection.
+    /// Asks the store, but only for a moment if it has just failed for this connection. Requests are taken one by one:
+    /// each waiting for itself, the last would be told after many times `STORE_TIMEOUT`.
     async fn unless_failing<T>(&self, asked: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
         let peer = &self.link.peer;
         if peer.is_store_failing() {
-            return Err(Refusal::unavailable());
+            let moment = self.link.gateway.config.queue.timeout / 40;
+            return tokio::time::timeout(moment, asked).await.unwrap_or_else(|_| {
+                peer.store_failed();
+                Err(Refusal::unavailable())
+            });
         }
         let answer = asked.await;
         if matches!(&answer, Err(refusal) if refusal.code == Code::Unavailable) {

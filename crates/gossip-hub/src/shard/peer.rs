@@ -14,8 +14,7 @@ use crate::under_way::UnderWay;
 /// The event that only brings an offset, to clients that asked to be recovered.
 pub const RECOVERY: &str = "recovery";
 
-/// For how long a connection for which the store failed is refused at once, in milliseconds. Its requests are taken one
-/// by one: each waiting for itself, the last would be told after many times `STORE_TIMEOUT`.
+/// For how long the store counts as failing for a connection for which it failed, in milliseconds.
 const FAILING_MS: u64 = 250;
 
 /// Names a connection for as long as the process runs.
@@ -64,7 +63,7 @@ impl Peer {
         self.failed.store(millis().max(1), Relaxed);
     }
 
-    /// Whether the store failed for this connection a moment ago: then what it asks next is not to wait for it again.
+    /// Whether the store failed for this connection a moment ago: then what it asks next is not to wait for it as long again.
     pub(crate) fn is_store_failing(&self) -> bool {
         let failed = self.failed.load(Relaxed);
         failed > 0 && millis().saturating_sub(failed) < FAILING_MS

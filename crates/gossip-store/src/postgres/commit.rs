@@ -59,7 +59,7 @@ pub(super) async fn commit(
     let deadline = Instant::now() + limit / 2;
     let (mut conflicts, mut lost) = (0, 0);
     let written = loop {
-        let lease = pool.lease().await.map_err(Error::while_("connecting"))?;
+        let lease = pool.lease_until(deadline).await.map_err(Error::while_("connecting"))?;
         let error = match timeout_at(deadline, carry_out(lease, batch, env)).await {
             Ok(Ok(written)) => break written,
             Ok(Err(error)) => error,

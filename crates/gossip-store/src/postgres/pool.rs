@@ -4,12 +4,12 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::failure::{is_transient, timed_out};
 
@@ -98,8 +98,13 @@ impl Pool {
 
     /// A connection that is free, or a new one.
     pub(super) async fn lease(&self) -> Result<Lease<'_>, sqlx::Error> {
+        self.lease_until(Instant::now() + self.wait).await
+    }
+
+    /// As [`Pool::lease`], with an end of the waiting of its own.
+    pub(super) async fn lease_until(&self, deadline: Instant) -> Result<Lease<'_>, sqlx::Error> {
         let mut refused = None;
-        match timeout(self.wait, self.take(&mut refused)).await {
+        match timeout_at(deadline, self.take(&mut refused)).await {
             Ok(result) => result,
             Err(_) => Err(refused.unwrap_or_else(timed_out)),
         }

@@ -60,6 +60,14 @@ async fn the_seeds_tables_are_adopted_whatever_the_way() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_start_at_once_adopt_once() {
+    let database = old(seed::TABLES).await;
+    let stores = tokio::join!(database.open(), database.open(), database.open());
+    assert_eq!(counts(&database).await, (4, 9, 2, 6, 9));
+    seed::check(&stores.0).await;
+}
+
 #[tokio::test]
 async fn a_new_database_has_the_seeds_columns() {
     let (one, two, enums) =
