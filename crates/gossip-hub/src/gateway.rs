@@ -236,7 +236,7 @@ impl Gateway {
     ) -> Connection {
         let user = identity.user;
         let seen = again.map_or_else(Offset::default, |again| again.offset.clone());
-        let connection = self.open(outbox, Some(Tracked::new(pid, seen)));
+        let connection = self.open(outbox, Some(Tracked::new(pid, seen, self.inner.recoveries.notes())));
         if let Some(replaced) = self.inner.recoveries.opened(pid, Arc::clone(connection.peer())) {
             replaced.outbox.close(Close::Replaced);
         }

@@ -110,7 +110,7 @@ impl Session {
     }
 
     /// Writes down that a connection that can be recovered is in these rooms, after the seq beside each.
-    async fn remember(&self, rooms: &[(RoomId, Seq)]) -> Result<(), Refusal> {
+    pub(crate) async fn remember(&self, rooms: &[(RoomId, Seq)]) -> Result<(), Refusal> {
         let Some(tracked) = &self.link.peer.tracked else { return Ok(()) };
         let pid = tracked.pid;
         // Its beginning may not have been noted: nothing waited for that.

@@ -44,6 +44,8 @@ impl Gateway {
         offset: Option<&str>,
     ) -> Result<Option<Recoverable>, Refusal> {
         let store = &self.inner.store;
+        // What its last connection did must be written before it is read.
+        self.inner.recoveries.settled().await?;
         let found = self.inner.read(store.recovery(pid)).await?;
         let Some(kept) = found.filter(|kept| kept.user == identity.user) else { return Ok(None) };
         // Without an offset nothing has reached the client.
@@ -81,7 +83,7 @@ impl Connection {
         if let Some(session) = self.session()
             && let Some(tracked) = &session.link.peer.tracked
         {
-            session.link.gateway.recoveries.note(RecoveryChange::Forget { pid: tracked.pid });
+            session.link.gateway.recoveries.forget(tracked.pid, session.link.id());
         }
     }
 }
@@ -103,10 +105,16 @@ impl Session {
             }
         }
         self.expect(&mut allowed).await;
+        // What an offset says of a room, later ones do not: it is written down.
+        let named: Vec<_> =
+            allowed.iter().filter(|(room, _)| offset.behind.iter().any(|(b, _)| b == room)).copied().collect();
+        if !named.is_empty() {
+            self.remember(&named).await?;
+        }
         // Rooms that were being caught up with when the connection ended come first, up to where the others are: then
         // one position says again what was seen of all.
         for after in &mut allowed {
-            if offset.behind.iter().any(|(room, _)| *room == after.0) {
+            if named.iter().any(|(room, _)| *room == after.0) {
                 self.catch_up_to(after, offset.position).await?;
             }
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use gossip_core::env::Env;
 use gossip_proto::id::Pid;
 use gossip_proto::refusal::Refusal;
+use gossip_proto::timestamp::Timestamp;
 use gossip_store::queue::chain;
 use gossip_store::{RecoveryChange, Store};
 use tokio::sync::{mpsc, oneshot};
@@ -24,7 +25,26 @@ struct Waiting {
 
 pub(crate) struct Recoveries {
     live: Mutex<HashMap<Pid, Arc<Peer>>>,
-    changes: mpsc::Sender<Waiting>,
+    notes: Notes,
+}
+
+/// Where changes are noted that nothing waits for.
+#[derive(Clone)]
+pub(crate) struct Notes(mpsc::Sender<Waiting>);
+
+impl Notes {
+    /// For what may be lost: it is written when it can be, and not where too much waits.
+    pub(crate) fn note(&self, change: RecoveryChange) {
+        let (done, _) = oneshot::channel();
+        // A connection that is not noted begins anew when it returns.
+        let _ = self.0.try_send(Waiting { changes: vec![change], done });
+    }
+
+    /// Goes nowhere.
+    #[cfg(test)]
+    pub(crate) fn lost() -> Notes {
+        Notes(mpsc::channel(1).0)
+    }
 }
 
 impl Recoveries {
@@ -35,7 +55,7 @@ impl Recoveries {
         timeout: Duration,
     ) -> (Recoveries, impl Future<Output = ()> + Send + 'static) {
         let (changes, waiting) = mpsc::channel(CAPACITY);
-        (Recoveries { live: Mutex::default(), changes }, write(store, env, timeout, waiting))
+        (Recoveries { live: Mutex::default(), notes: Notes(changes) }, write(store, env, timeout, waiting))
     }
 
     /// Notes that a connection lives here. Its client may have come back before the end of its last connection was
@@ -61,18 +81,32 @@ impl Recoveries {
     /// Resolves when the changes are durable.
     pub(crate) async fn keep(&self, changes: Vec<RecoveryChange>) -> Result<(), Refusal> {
         let (done, kept) = oneshot::channel();
-        let sent = self.changes.send(Waiting { changes, done }).await;
+        let sent = self.notes.0.send(Waiting { changes, done }).await;
         match (sent, kept.await) {
             (Ok(()), Ok(true)) => Ok(()),
             _ => Err(Refusal::unavailable()),
         }
     }
 
-    /// For what may be lost: writes it when it can be, and not where too much waits.
+    /// See [`Notes::note`].
     pub(crate) fn note(&self, change: RecoveryChange) {
-        let (done, _) = oneshot::channel();
-        // A connection that is not noted begins anew when it returns.
-        let _ = self.changes.try_send(Waiting { changes: vec![change], done });
+        self.notes.note(change);
+    }
+
+    pub(crate) fn notes(&self) -> Notes {
+        self.notes.clone()
+    }
+
+    /// Resolves when what was noted before is written, as far as it was not lost.
+    pub(crate) async fn settled(&self) -> Result<(), Refusal> {
+        self.keep(Vec::new()).await
+    }
+
+    /// Its client is done with a connection, unless it has come back on another already.
+    pub(crate) fn forget(&self, pid: Pid, id: ConnectionId) {
+        if self.live().get(&pid).is_some_and(|peer| peer.id == id) {
+            self.note(RecoveryChange::Forget { pid });
+        }
     }
 
     fn live(&self) -> MutexGuard<'_, HashMap<Pid, Arc<Peer>>> {
@@ -84,17 +118,22 @@ async fn write(store: Arc<dyn Store>, env: Arc<dyn Env>, timeout: Duration, mut 
     let mut waiting = Vec::new();
     while queue.recv_many(&mut waiting, CAPACITY).await > 0 {
         let (changes, done): (Vec<_>, Vec<_>) = waiting.drain(..).map(|one| (one.changes, one.done)).unzip();
-        let kept = match tokio::time::timeout(timeout, store.keep(&changes.concat(), env.now())).await {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                tracing::error!(error = chain(&error), "what connections did could not be kept");
-                false
-            }
-            Err(_) => false,
-        };
+        let changes = changes.concat();
+        let kept = changes.is_empty() || keep(&*store, &changes, env.now(), timeout).await;
         for done in done {
             // Who does not wait for it has no need to know.
             let _ = done.send(kept);
         }
+    }
+}
+
+async fn keep(store: &dyn Store, changes: &[RecoveryChange], now: Timestamp, timeout: Duration) -> bool {
+    match tokio::time::timeout(timeout, store.keep(changes, now)).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::error!(error = chain(&error), "what connections did could not be kept");
+            false
+        }
+        Err(_) => false,
     }
 }

@@ -160,6 +160,7 @@ impl Shard {
         };
         let peer = Arc::clone(&connection.peer);
         self.unsubscribe(id, room);
+        peer.left(room);
         self.answer(&peer, asked, &Ok(Reply::Left { room_id: room }));
     }
 
@@ -170,9 +171,7 @@ impl Shard {
         let Some(room) = self.rooms.get_mut(&room_id) else {
             return;
         };
-        if let Some(member) = room.members.swap_remove(&id) {
-            member.peer.caught_up(room_id);
-        }
+        room.members.swap_remove(&id);
         if room.members.is_empty() {
             self.rooms.remove(&room_id);
             self.directory.rooms.remove(&room_id);

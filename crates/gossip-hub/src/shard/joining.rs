@@ -157,7 +157,10 @@ impl Shard {
                 match before {
                     Some(before) if !is_overfull => drop(self.go_live(id, Order::OneRoom, &[(room_id, before)])),
                     Some(_) => self.close_room(id, room_id, code),
-                    None => self.unsubscribe(id, room_id),
+                    None => {
+                        self.unsubscribe(id, room_id);
+                        peer.left(room_id);
+                    }
                 }
                 return Progress::Gone;
             }
@@ -268,6 +271,16 @@ impl Shard {
 
     /// Takes a member out of a room and tells it (contract §3, `room_closed`).
     pub(super) fn close_room(&mut self, id: ConnectionId, room: RoomId, code: Code) {
+        let at = self.rooms.get(&room).and_then(|at| Some((at.at, at.members.get(&id)?)));
+        if let Some((at, Member { peer, membership })) = at {
+            peer.closed(
+                room,
+                match membership {
+                    Membership::Live { after } => Some(at.map_or(*after, |at| at.max(*after))),
+                    Membership::Loading(_) => None,
+                },
+            );
+        }
         self.unsubscribe(id, room);
         self.tell(id, &super::room_closed(room, code));
     }

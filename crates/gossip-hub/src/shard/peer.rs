@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use gossip_proto::id::{Pid, RoomId, Seq};
+use gossip_store::{Position, RecoveryChange};
 
 use crate::event::Event;
 use crate::offset::Offset;
 use crate::outbox::Outbox;
+use crate::recoveries::Notes;
 use crate::under_way::UnderWay;
 
 /// The event that only brings an offset, to clients that asked to be recovered.
@@ -25,15 +27,66 @@ pub(crate) struct ConnectionId(pub(crate) u64);
 pub(crate) struct Tracked {
     pub(crate) pid: Pid,
     /// What the client will have seen with all that was queued for it. Only the shard's task touches it.
-    seen: Mutex<Offset>,
+    seen: Mutex<Seen>,
+    notes: Notes,
+}
+
+#[derive(Default)]
+struct Seen {
+    offset: Offset,
+    /// Rooms that were caught up with further than the position, which is where the shard is: with the last position of
+    /// each. Until the shard is there, the offset names them.
+    ahead: Vec<(RoomId, Position)>,
+    /// The last position that was replayed of a room that is being caught up with.
+    replayed: Vec<(RoomId, Position)>,
+}
+
+impl Seen {
+    fn pass(&mut self, position: Position) {
+        self.offset.position = self.offset.position.max(position);
+        if !self.ahead.is_empty() {
+            let reached = self.offset.position;
+            for (room, _) in self.ahead.extract_if(.., |(_, position)| *position <= reached) {
+                self.offset.caught_up(room);
+            }
+        }
+    }
+
+    fn set_behind(&mut self, room: RoomId, seq: Option<Seq>) {
+        self.ahead.retain(|(ahead, _)| *ahead != room);
+        self.offset.set_behind(room, seq);
+    }
+
+    fn replay(&mut self, room: RoomId, seq: Seq, position: Option<Position>) {
+        self.set_behind(room, Some(seq));
+        let position = position.unwrap_or_default();
+        match self.replayed.iter_mut().find(|(replayed, _)| *replayed == room) {
+            Some((_, last)) => *last = position.max(*last),
+            None => self.replayed.push((room, position)),
+        }
+    }
+
+    fn caught_up(&mut self, room: RoomId) {
+        let last = self.replayed.extract_if(.., |(replayed, _)| *replayed == room).map(|(_, last)| last).max();
+        match last {
+            Some(last) if last > self.offset.position => self.ahead.push((room, last)),
+            _ => self.offset.caught_up(room),
+        }
+    }
+
+    fn forget(&mut self, room: RoomId) {
+        self.replayed.retain(|(replayed, _)| *replayed != room);
+        self.ahead.retain(|(ahead, _)| *ahead != room);
+        self.offset.caught_up(room);
+    }
 }
 
 impl Tracked {
-    pub(crate) fn new(pid: Pid, seen: Offset) -> Tracked {
-        Tracked { pid, seen: Mutex::new(seen) }
+    pub(crate) fn new(pid: Pid, seen: Offset, notes: Notes) -> Tracked {
+        Tracked { pid, seen: Mutex::new(Seen { offset: seen, ..Seen::default() }), notes }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Offset> {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,23 +127,23 @@ impl Peer {
         let Some(tracked) = &self.tracked else { return self.outbox.event(event) };
         let mut seen = tracked.seen();
         if let Some(position) = event.position() {
-            seen.position = seen.position.max(position);
+            seen.pass(position);
         }
-        self.outbox.tracked(event, &seen);
+        self.outbox.tracked(event, &seen.offset);
     }
 
     /// Queues an event of a room that is being caught up with: other rooms are further.
     pub(super) fn replayed(&self, room: RoomId, seq: Seq, event: &Arc<Event>) {
         let Some(tracked) = &self.tracked else { return self.outbox.event(event) };
         let mut seen = tracked.seen();
-        seen.set_behind(room, Some(seq));
-        self.outbox.tracked(event, &seen);
+        seen.replay(room, seq, event.position());
+        self.outbox.tracked(event, &seen.offset);
     }
 
     /// Tells a client that can be recovered what it has seen, where nothing else does in time.
     pub(super) fn mark(&self) {
         if let Some(tracked) = &self.tracked {
-            self.outbox.tracked(&Arc::new(Event::new(RECOVERY, "{}")), &tracked.seen());
+            self.outbox.tracked(&Arc::new(Event::new(RECOVERY, "{}")), &tracked.seen().offset);
         }
     }
 
@@ -101,17 +154,36 @@ impl Peer {
         }
     }
 
-    /// As much was seen of this room as of others, or it is none of the connection's any more.
+    /// All that was missed of this room was queued.
     pub(super) fn caught_up(&self, room: RoomId) {
         if let Some(tracked) = &self.tracked {
             tracked.seen().caught_up(room);
         }
     }
 
+    /// The client left this room.
+    pub(super) fn left(&self, room: RoomId) {
+        if let Some(tracked) = &self.tracked {
+            tracked.seen().forget(room);
+        }
+    }
+
+    /// This room was closed to the client, which has seen it up to `seq`, or as far as it was caught up with. It is not
+    /// to come back; should that not be noted in time, it comes back without a hole.
+    pub(super) fn closed(&self, room: RoomId, seq: Option<Seq>) {
+        if let Some(tracked) = &self.tracked {
+            if let Some(seq) = seq {
+                tracked.seen().set_behind(room, Some(seq));
+            }
+            tracked.notes.note(RecoveryChange::Leave { pid: tracked.pid, room });
+        }
+    }
+
     /// As much was seen of each room as of the others.
     pub(super) fn all_caught_up(&self) {
         if let Some(tracked) = &self.tracked {
-            tracked.seen().behind.clear();
+            let seen = &mut *tracked.seen();
+            *seen = Seen { offset: Offset { position: seen.offset.position, behind: Vec::new() }, ..Seen::default() };
         }
     }
 

@@ -61,7 +61,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Answers a POST, when all its packets are handled.
+/// Answers a POST, when all its packets are handled or that needs the client to go on.
 pub(super) async fn post(session: &Session, req: Request<Incoming>) -> Response<Body> {
     let inbox = match session.begin_post() {
         Ok(inbox) => inbox,
@@ -84,7 +84,12 @@ pub(super) async fn post(session: &Session, req: Request<Incoming>) -> Response<
         }
     };
     let (done, handled) = oneshot::channel();
-    let handled = inbox.send(Inbound::Post { posted: packets, done }).await.is_ok() && handled.await.is_ok();
+    let sent = inbox.send(Inbound::Post { posted: packets, done }).await.is_ok();
+    let handled = sent
+        && tokio::select! {
+            handled = handled => handled.is_ok(),
+            Ok(()) = session.awaits_client() => true,
+        };
     if too_large {
         return empty(StatusCode::PAYLOAD_TOO_LARGE);
     }

@@ -19,8 +19,8 @@ use super::{App, CloseReason, Config, Frame, Headers, Session, SessionId, pollin
 use crate::http::{Body, empty, json};
 use crate::transport::{self, Upgrading};
 
-/// One POST, and the WebSocket that may follow it.
-const INBOX: usize = 2;
+/// POSTs that were answered before they were handled, and the WebSocket that may follow them.
+const INBOX: usize = 4;
 
 /// A refusal in the reference server's words.
 pub(super) struct Refusal(&'static str);

@@ -101,6 +101,8 @@ struct Rare {
     headers: Headers,
     /// Is told when less waits to be sent than did.
     waiting: Option<oneshot::Sender<()>>,
+    /// Is told when somebody begins to wait for that.
+    posting: Option<oneshot::Sender<()>>,
 }
 
 impl State {
@@ -142,7 +144,7 @@ impl Session {
                 link,
                 closed: None,
                 heartbeat,
-                rare: Some(Box::new(Rare { headers, waiting: None })),
+                rare: Some(Box::new(Rare { headers, ..Rare::default() })),
             }),
         })
     }
@@ -174,7 +176,11 @@ impl Session {
 
     /// Gives the memory of the headers back.
     pub fn forget_headers(&self) {
-        self.lock().rare = None;
+        let mut state = self.lock();
+        if let Some(rare) = &mut state.rare {
+            rare.headers = Headers::default();
+        }
+        state.rare = state.rare.take().filter(|rare| rare.waiting.is_some() || rare.posting.is_some());
     }
 
     /// Sends what is queued, as far as the socket takes it without waiting; the driver sends the rest. On polling it

@@ -4,6 +4,7 @@ use gossip_proto::id::Pid;
 use gossip_store::Position;
 
 use super::*;
+use crate::recoveries::Notes;
 
 fn at(room: RoomId, seq: u64, position: u64) -> (RoomId, u64, u64) {
     (room, seq, position)
@@ -15,7 +16,7 @@ fn logged(seq: u64, position: u64) -> Arc<Event> {
 
 impl Bench {
     fn tracked(&mut self, id: u64, seen: Offset) -> Recorder {
-        self.open_as(id, Some(Tracked::new(Pid(Uuid::from_u128(7)), seen)))
+        self.open_as(id, Some(Tracked::new(Pid(Uuid::from_u128(7)), seen, Notes::lost())))
     }
 
     fn commit_at(&mut self, events: &[(RoomId, u64, u64)]) {
@@ -109,13 +110,57 @@ fn rooms_that_are_recovered_together_need_no_more_than_a_position() {
 }
 
 #[test]
-fn a_room_that_is_left_while_it_is_caught_up_with_is_not_told_of() {
+fn a_room_that_is_closed_is_named_as_far_as_it_was_seen() {
     let mut bench = Bench::new(10);
     let client = bench.tracked(1, Offset::default());
+    for room in [ROOM, OTHER] {
+        bench.subscribe(1, room, true);
+        bench.joined(1, room, 5, &[]);
+    }
+    bench.commit_at(&[at(ROOM, 6, 40), at(OTHER, 6, 41)]);
+    client.take();
+    bench.authenticate(1, Reach::Listed([OTHER].into()));
+    bench.commit_at(&[at(ROOM, 7, 42), at(OTHER, 7, 43)]);
+    let closed = format!(r#"room_closed {{"code":"forbidden","roomId":"{ROOM}"}} @{}"#, behind(41, ROOM, "6"));
+    assert_eq!(client.take(), [closed, format!("e 7 @{}", behind(43, ROOM, "6"))]);
+}
+
+#[test]
+fn a_room_that_is_left_is_not_told_of() {
+    let mut bench = Bench::new(10);
+    let client = bench.tracked(1, Offset::default());
+    bench.subscribe(1, ROOM, true);
+    bench.joined(1, ROOM, 3, &[2, 3]);
+    bench.shard.handle(Item::Leave { id: ConnectionId(1), room: ROOM, asked: asked() });
+    bench.emit(Audience::User(USER));
+    assert_eq!(client.take().last().unwrap(), "custom 0 @0");
+}
+
+#[test]
+fn a_room_that_was_caught_up_with_beyond_the_shard_is_named_until_that_is_there() {
+    let mut bench = Bench::new(10);
+    let client = bench.tracked(1, Offset::default());
+    bench.subscribe(1, ROOM, true);
+    bench.joined(1, ROOM, 5, &[]);
     bench.subscribe(1, OTHER, true);
-    bench.shard.handle(Item::CloseRoom { id: ConnectionId(1), room: OTHER, code: Code::Unavailable });
-    let closed = format!(r#"room_closed {{"code":"unavailable","roomId":"{OTHER}"}} @0"#);
-    assert_eq!(client.take(), [closed]);
+    let reply = Reply::Joined { room_id: OTHER, seq: Seq(2), recovered: Some(true), intents: None };
+    let snapshot = Snapshot { after: Seq(1), reply, is_replayed: true };
+    bench.answered(1, OTHER, Ok(snapshot));
+    // The log was read up to 42 before the shard heard of 41.
+    bench.replay_at(Order::OneRoom, &[at(OTHER, 2, 42)], &[(OTHER, 2)]);
+    bench.emit(Audience::User(USER));
+    bench.commit_at(&[at(ROOM, 6, 41), at(OTHER, 2, 42), at(ROOM, 7, 43)]);
+    let named = |position| behind(position, OTHER, "2");
+    let expected = [
+        "joined at 5".to_owned(),
+        format!("recovery {{}} @{}", behind(0, OTHER, "1")),
+        "joined at 2".into(),
+        format!("e 2 @{}", named(0)),
+        format!("custom 0 @{}", named(0)),
+        format!("e 6 @{}", named(41)),
+        "e 7 @43".into(),
+    ];
+    assert_eq!(client.take(), expected);
 }
 
 #[test]

@@ -75,11 +75,29 @@ impl Session {
                 }
                 let (waiting, drained) = oneshot::channel();
                 // Only the handler waits, and it does one thing at a time.
-                state.rare.get_or_insert_default().waiting = Some(waiting);
+                let rare = state.rare.get_or_insert_default();
+                rare.waiting = Some(waiting);
+                if let Some(posting) = rare.posting.take() {
+                    // Who posted may be gone.
+                    let _ = posting.send(());
+                }
                 drained
             };
             // An error says that another waits in its place: then it looks again.
             let _ = drained.await;
         }
+    }
+
+    /// Resolves when the handler waits for the client to take more, now or later: the client may need the answer to its
+    /// POST to go on. The stock one does, for its upgrade. Fails when another asks.
+    pub(in crate::engine) fn awaits_client(&self) -> oneshot::Receiver<()> {
+        let (posting, awaits) = oneshot::channel();
+        let mut state = self.lock();
+        let rare = state.rare.get_or_insert_default();
+        match &rare.waiting {
+            Some(waiting) if !waiting.is_closed() => drop(posting.send(())),
+            _ => rare.posting = Some(posting),
+        }
+        awaits
     }
 }
