@@ -74,7 +74,7 @@ pub(crate) struct VotesArgs {
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Tuning {
     /// Connections of the baseline to Postgres
-    #[arg(long, default_value_t = 32, value_parser = positive)]
+    #[arg(long, default_value_t = 16, value_parser = positive)]
     pub(crate) pool: usize,
     /// The baseline's transaction on Postgres
     #[arg(long, value_enum, default_value_t = Transaction::Locked)]
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn defaults() {
         let args = votes(&[]).unwrap();
-        assert_eq!((args.in_flight, args.intents, args.rounds, args.tuning.pool), (64, 1000, 2, 32));
+        assert_eq!((args.in_flight, args.intents, args.rounds, args.tuning.pool), (64, 1000, 2, 16));
         assert_eq!((args.duration, args.warmup), (Duration::from_secs(10), Duration::from_secs(2)));
     }
 

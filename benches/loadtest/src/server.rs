@@ -95,6 +95,9 @@ impl Server {
     }
 }
 
+/// How many transactions it has under way at once.
+const COMMIT_LANES: &str = "COMMIT_LANES";
+
 /// gossipd as it comes, but for what the run needs: settings of whoever runs this are not its own.
 fn gossipd(database: &str) -> Result<Command, Error> {
     let program = std::env::var_os(GOSSIPD_BIN).filter(|program| !program.is_empty());
@@ -110,6 +113,8 @@ fn gossipd(database: &str) -> Result<Command, Error> {
         ("LOG_LEVEL", "warn"),
         ("DATABASE_URL", database),
     ]);
+    // What may be tried against each other.
+    command.envs(std::env::var_os(COMMIT_LANES).map(|lanes| (COMMIT_LANES, lanes)));
     Ok(command)
 }
 

@@ -156,6 +156,9 @@ pub struct Settings {
     /// How long the database may take.
     #[arg(long, env, hide_env_values = true, value_name = "STORE_TIMEOUT", default_value = "2s", value_parser = duration)]
     pub store_timeout: Duration,
+    /// Transactions that may be under way at once: more than one may pay on Postgres with many cores.
+    #[arg(long, env, hide_env_values = true, value_name = "COMMIT_LANES", default_value = "1", value_parser = lanes)]
+    pub commit_lanes: usize,
     /// How long ending in good order may take.
     #[arg(long, env, hide_env_values = true, value_name = "DRAIN_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub drain_timeout: Duration,
@@ -269,6 +272,13 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number @ 1..=1_073_741_824) => Ok(number),
         _ => Err("must be a whole number from 1 to 1073741824".into()),
+    }
+}
+
+fn lanes(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=4) => Ok(number),
+        _ => Err("must be a whole number from 1 to 4".into()),
     }
 }
 
