@@ -113,7 +113,8 @@ impl Limits {
             return wrong(format!("must be at most {} deep", self.metadata_depth));
         }
         let compact = value.to_string();
-        if compact.len() > self.metadata_bytes {
+        // A database may write a number out: 1e308 takes 309 digits there.
+        if compact.len() + digits(&value) > self.metadata_bytes {
             return wrong(format!("must be at most {} bytes as compact JSON", self.metadata_bytes));
         }
         if holds_nul(&value) {
@@ -132,6 +133,20 @@ impl Limits {
             return Err(Refusal::invalid("expiresInMinutes", format!("must be 1 to {}", self.expiry_max_minutes)));
         }
         Ok(Duration::from_secs(minutes * 60))
+    }
+}
+
+/// Digits that the numbers of a value take beyond what JSON needs for them.
+fn digits(value: &Value) -> usize {
+    match value {
+        Value::Number(number) => number.as_f64().map_or(0, |number| {
+            let exponent = if number == 0.0 { 0.0 } else { number.abs().log10().abs() };
+            // Up to here JSON writes them out too.
+            if exponent > 17.0 { exponent as usize } else { 0 }
+        }),
+        Value::Array(values) => values.iter().map(digits).sum(),
+        Value::Object(members) => members.values().map(digits).sum(),
+        Value::Null | Value::Bool(_) | Value::String(_) => 0,
     }
 }
 
@@ -217,6 +232,8 @@ mod tests {
             nested(9),
             json!({"a": [[[[[[[[]]]]]]]]}),
             json!({"a": "x".repeat(4090)}),
+            json!({"a": vec![1e300; 14]}),
+            json!({"a": vec![1e-300; 14]}),
             json!({"a": "\0"}),
             json!({"\0": 1}),
         ] {

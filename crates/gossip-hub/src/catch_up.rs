@@ -2,8 +2,6 @@
 //! them, so that what is missed may be long and memory stays bounded. What passes meanwhile the shard keeps, or lets go
 //! for the log to be read once more.
 
-use std::sync::Arc;
-
 use gossip_proto::id::{RoomId, Seq};
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_store::{LogEvent, Position};
@@ -16,6 +14,8 @@ use crate::shard::{Item, Order, Progress, Replayed};
 
 /// Events read and queued at once. The largest there can be take 2 MiB, half of what may wait for a client.
 const PAGE: u64 = 128;
+/// How far a snapshot may be ahead of what has reached a member that is live.
+const MAX_EVENTS: usize = 1024;
 
 impl Link {
     /// Asks the shard for something; `None` where it is gone.
@@ -30,10 +30,20 @@ impl Link {
 }
 
 impl Session {
-    /// Replays what these rooms missed, until they are live. Where that fails, none of them is.
-    pub(crate) async fn catch_up(&self, order: Order, mut after: Vec<(RoomId, Seq)>) -> Result<(), Refusal> {
+    /// Replays what these rooms missed, until they are live. Where that fails, none of them is. `last` is what the rooms
+    /// had when it was found that the log reaches back: so far it must bring them.
+    pub(crate) async fn catch_up(
+        &self,
+        order: Order,
+        mut after: Vec<(RoomId, Seq)>,
+        last: &[(RoomId, Seq)],
+    ) -> Result<(), Refusal> {
         while !after.is_empty() {
             let Some(page) = self.page(&mut after, None).await? else { return Ok(()) };
+            let is_short = |(room, last): &(RoomId, Seq)| after.iter().any(|(at, seq)| at == room && seq < last);
+            if page.is_last && last.iter().any(is_short) {
+                return Err(pruned());
+            }
             let live_after = if page.is_last { after.clone() } else { Vec::new() };
             if self.queue(page, order, live_after).await != Progress::Behind {
                 return Ok(());
@@ -71,20 +81,43 @@ impl Session {
             let at = after.iter_mut().find(|(room, _)| *room == event.room).map(|(_, seq)| seq);
             match at {
                 Some(at) if at.next() == event.seq => *at = event.seq,
-                // Pruned while it was read: what is left would be a part.
-                _ => return Err(Refusal::new(Code::Unavailable, "the log no longer reaches back so far")),
+                _ => return Err(pruned()),
             }
         }
         Ok(Some(Page { events, is_last }))
     }
 
+    /// The events of a room after one and up to another, which are not many.
+    pub(crate) async fn events(&self, room: RoomId, after: Seq, to: Seq) -> Result<Vec<Replayed>, Refusal> {
+        let mut at = [(room, after)];
+        let mut found = Vec::new();
+        while at[0].1 < to {
+            let mut events = self.read(self.link.gateway.store.replay(&at, PAGE)).await?;
+            events.retain(|event| event.seq <= to);
+            match events.last() {
+                Some(last) if events[0].seq == at[0].1.next() && found.len() < MAX_EVENTS => at[0].1 = last.seq,
+                _ => return Err(pruned()),
+            }
+            found.extend(events.iter().map(replayed));
+        }
+        Ok(found)
+    }
+
     async fn queue(&self, page: Page, order: Order, live_after: Vec<(RoomId, Seq)>) -> Progress {
-        let replayed = |log: &LogEvent| Replayed { room: log.room, seq: log.seq, event: Arc::clone(&event_of(log)) };
         let events = page.events.iter().map(replayed).collect();
         let id = self.link.id();
         let progress = self.link.ask(|done| Item::Replay { id, events, order, live_after, done }).await;
         progress.unwrap_or(Progress::Gone)
     }
+}
+
+fn replayed(log: &LogEvent) -> Replayed {
+    Replayed { room: log.room, seq: log.seq, event: event_of(log) }
+}
+
+/// What was found there a moment ago is not there any more: what is left would be a part.
+fn pruned() -> Refusal {
+    Refusal::new(Code::Unavailable, "the log no longer reaches back so far")
 }
 
 struct Page {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gossip_core::command::{Action, Actor, Command};
 use gossip_proto::id::IntentId;
+use gossip_proto::timestamp::Timestamp;
 use gossip_store::queue::chain;
 use tokio::sync::oneshot;
 
@@ -20,6 +21,8 @@ const EXPIRY_PAGE: u64 = 256;
 const PRUNE_TICK: Duration = Duration::from_secs(60);
 /// Rows removed at once, so that pruning never keeps the writer long.
 const PRUNE_PAGE: u64 = 1_000;
+/// Connections noted as living at once.
+const TOUCH_PAGE: usize = 1_000;
 
 /// Expires what is due, for ever.
 pub(crate) async fn expire(gateway: Arc<Inner>) {
@@ -68,14 +71,13 @@ async fn expire_all(gateway: &Inner, due: Vec<IntentId>) -> Option<usize> {
 pub(crate) async fn prune(gateway: Arc<Inner>) {
     let mut ticks = tokio::time::interval(PRUNE_TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut touched = None;
     loop {
         ticks.tick().await;
         let now = gateway.env.now();
         let before = now.minus(gateway.config.log_retention);
-        // Those that live are not old, however long ago they began.
-        if let Err(error) = gateway.store.touch(&gateway.recoveries.live_pids(), now).await {
-            tracing::error!(error = chain(&error), "cannot say which connections live; will keep trying");
-            continue;
+        if touched.is_none_or(|touched| touched <= now.minus(gateway.config.log_retention / 8)) {
+            touched = touch(&gateway, now).await.then_some(now);
         }
         loop {
             match gateway.store.prune(before, PRUNE_PAGE).await {
@@ -88,4 +90,15 @@ pub(crate) async fn prune(gateway: Arc<Inner>) {
             }
         }
     }
+}
+
+/// Connections that live are not old, however long ago they began: says so of all of them.
+async fn touch(gateway: &Inner, now: Timestamp) -> bool {
+    for pids in gateway.recoveries.live_pids().chunks(TOUCH_PAGE) {
+        if let Err(error) = gateway.store.touch(pids, now).await {
+            tracing::error!(error = chain(&error), "cannot say which connections live; will keep trying");
+            return false;
+        }
+    }
+    true
 }

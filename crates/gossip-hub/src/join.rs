@@ -29,22 +29,18 @@ impl Session {
         // What can be recovered must be written down, which is done below.
         let needs_snapshot = query != JoinQuery::default() || self.link.peer.tracked.is_some();
         let subscribe = |done| Item::Subscribe { id, room, asked: Some(asked.clone()), needs_snapshot, done };
-        let was_member = match self.link.ask(subscribe).await {
+        let before = match self.link.ask(subscribe).await {
             Some(Subscribed::Done) => return Ok(()),
-            Some(Subscribed::Loading { was_member }) => was_member,
+            Some(Subscribed::Loading { before }) => before,
             Some(Subscribed::TooManyRooms) => return Err(too_many_rooms(self.link.gateway.config.shard_limits())),
             None => return Err(shutting_down()),
         };
-        let mut snapshot = self.snapshot(room, query).await;
-        if let (Ok(snapshot_), false) = (&snapshot, was_member)
-            && let Err(refusal) = self.remember(&[(room, snapshot_.after)]).await
-        {
-            snapshot = Err(refusal);
-        }
-        let after = snapshot.as_ref().map_or(Seq(0), |snapshot| snapshot.after);
+        let snapshot = self.snapshot(room, query, before).await;
+        let (after, last) = snapshot.as_ref().map_or((Seq(0), Seq(0)), |(snapshot, last)| (snapshot.after, *last));
+        let snapshot = snapshot.map(|(snapshot, _)| snapshot);
         let joined = |done| Item::Joined { id, room, asked: asked.clone(), snapshot, done };
         if self.link.ask(joined).await == Some(Progress::Behind)
-            && let Err(refusal) = self.catch_up(Order::OneRoom, vec![(room, after)]).await
+            && let Err(refusal) = self.catch_up(Order::OneRoom, vec![(room, after)], &[(room, last)]).await
         {
             // It was promised everything: what came of that is told to be all.
             self.link.send(Item::CloseRoom { id, room, code: refusal.code }).await;
@@ -58,7 +54,12 @@ impl Session {
         let me = self.credentials();
         let id = self.link.id();
         let mut allowed = Vec::with_capacity(rooms.len());
-        for (room, since) in rooms {
+        let max_rooms = self.link.gateway.config.max_rooms;
+        for (nth, (room, since)) in rooms.into_iter().enumerate() {
+            if nth >= max_rooms {
+                self.link.send(Item::CloseRoom { id, room, code: Code::Forbidden }).await;
+                continue;
+            }
             if self.link.peer.outbox.is_closed() {
                 return;
             }
@@ -71,10 +72,12 @@ impl Session {
         let seen: Vec<_> = allowed.iter().map(|(room, since)| (*room, Seen::Seq(*since))).collect();
         let mut told = Map::new();
         let mut after = Vec::with_capacity(seen.len());
+        let mut last = Vec::with_capacity(seen.len());
         match self.read(self.link.gateway.store.standings(&seen)).await {
             Ok(standings) => {
                 for ((room, _), standing) in seen.iter().zip(standings) {
                     after.push((*room, standing.after.unwrap_or(standing.seq)));
+                    last.push((*room, standing.seq));
                     let recovered = standing.after.is_some();
                     told.insert(room.to_string(), json!({ "seq": standing.seq, "recovered": recovered }));
                 }
@@ -87,7 +90,7 @@ impl Session {
         }
         let event = Arc::new(Event::new("resumed", json!({ "rooms": Value::Object(told) }).to_string()));
         self.link.send(Item::Tell { id, event }).await;
-        if let Err(refusal) = self.catch_up(Order::AllRooms, after.clone()).await {
+        if let Err(refusal) = self.catch_up(Order::AllRooms, after.clone(), &last).await {
             self.close_rooms(&after, refusal.code).await;
         }
     }
@@ -119,13 +122,28 @@ impl Session {
         self.keep(std::iter::once(open).chain(joins).collect()).await
     }
 
-    async fn snapshot(&self, room: RoomId, query: JoinQuery) -> Result<Snapshot, Refusal> {
+    /// With the room's last event; `before` is what the client has, where it is live in the room.
+    async fn snapshot(&self, room: RoomId, query: JoinQuery, before: Option<Seq>) -> Result<(Snapshot, Seq), Refusal> {
         let snapshot = self.read(self.link.gateway.store.room(room, query)).await?;
         let seq = snapshot.seq;
         let recovered = snapshot.is_reached;
         let reply = Reply::Joined { room_id: room, seq, recovered, intents: snapshot.intents };
         let since = query.since.filter(|_| recovered == Some(true));
-        Ok(Snapshot { after: since.unwrap_or(seq), reply, is_replayed: since.is_some() })
+        let (after, is_replayed) = (since.unwrap_or(seq), since.is_some());
+        let early = match before {
+            Some(before) if !is_replayed && before < seq => self.events(room, before, seq).await?,
+            _ => Vec::new(),
+        };
+        if before.is_none()
+            && let Err(refusal) = self.remember(&[(room, after)]).await
+        {
+            if let Some(tracked) = &self.link.peer.tracked {
+                // It may have been written all the same.
+                self.link.gateway.recoveries.note(RecoveryChange::Leave { pid: tracked.pid, room });
+            }
+            return Err(refusal);
+        }
+        Ok((Snapshot { after, reply, is_replayed, early }, seq))
     }
 }
 

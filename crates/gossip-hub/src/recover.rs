@@ -21,8 +21,10 @@ pub struct Recoverable {
     pub pid: Pid,
     /// What the client has seen.
     pub(crate) offset: Offset,
-    /// Its rooms, each with the last event it has.
+    /// Its rooms, each with the last event the client has.
     pub(crate) rooms: Vec<(RoomId, Seq)>,
+    /// The rooms' last events.
+    pub(crate) last: Vec<(RoomId, Seq)>,
 }
 
 impl Gateway {
@@ -60,9 +62,10 @@ impl Gateway {
         };
         let seen: Vec<_> = kept.rooms.iter().map(seen).collect();
         let standings = self.inner.read(store.standings(&seen)).await?;
+        let last = kept.rooms.iter().zip(&standings).map(|((room, _), standing)| (*room, standing.seq)).collect();
         let rooms = kept.rooms.iter().zip(standings).map(|((room, _), standing)| Some((*room, standing.after?)));
         let Some(rooms) = rooms.collect() else { return Ok(None) };
-        Ok(Some(Recoverable { pid, offset, rooms }))
+        Ok(Some(Recoverable { pid, offset, rooms, last }))
     }
 }
 
@@ -90,7 +93,7 @@ impl Connection {
 
 impl Session {
     async fn recover(&self, recoverable: Recoverable) -> Result<(), Refusal> {
-        let Recoverable { pid, offset, rooms } = recoverable;
+        let Recoverable { pid, offset, rooms, last } = recoverable;
         let me = self.credentials();
         let mut allowed = Vec::with_capacity(rooms.len());
         for (room, after) in rooms {
@@ -118,6 +121,6 @@ impl Session {
                 self.catch_up_to(after, offset.position).await?;
             }
         }
-        self.catch_up(Order::AllRooms, allowed).await
+        self.catch_up(Order::AllRooms, allowed, &last).await
     }
 }

@@ -33,11 +33,10 @@ pub(crate) struct Recoveries {
 pub(crate) struct Notes(mpsc::Sender<Waiting>);
 
 impl Notes {
-    /// For what may be lost: it is written when it can be, and not where too much waits.
-    pub(crate) fn note(&self, change: RecoveryChange) {
+    /// For what may be lost: it is written when it can be. False where too much waits.
+    pub(crate) fn note(&self, change: RecoveryChange) -> bool {
         let (done, _) = oneshot::channel();
-        // A connection that is not noted begins anew when it returns.
-        let _ = self.0.try_send(Waiting { changes: vec![change], done });
+        self.0.try_send(Waiting { changes: vec![change], done }).is_ok()
     }
 
     /// Goes nowhere.
@@ -90,7 +89,8 @@ impl Recoveries {
 
     /// See [`Notes::note`].
     pub(crate) fn note(&self, change: RecoveryChange) {
-        self.notes.note(change);
+        // What is not noted makes a connection begin anew when it returns, or a room that was left come back.
+        let _ = self.notes.note(change);
     }
 
     pub(crate) fn notes(&self) -> Notes {

@@ -81,10 +81,7 @@ impl Session {
                     Err(refusal) => Err(refusal),
                 }
             }
-            Request::LeaveRoom { room_id } => match self.leave(room_id, &asked).await {
-                Ok(()) => return,
-                Err(refusal) => Err(refusal),
-            },
+            Request::LeaveRoom { room_id } => return self.leave(room_id, asked).await,
             Request::ListGossip { room_id, page, status } => {
                 self.after_commands(self.list(&me, room_id, page, status)).await
             }
@@ -215,10 +212,7 @@ impl Session {
         let peer = &self.link.peer;
         if peer.is_store_failing() {
             let moment = self.link.gateway.config.queue.timeout / 40;
-            return tokio::time::timeout(moment, asked).await.unwrap_or_else(|_| {
-                peer.store_failed();
-                Err(Refusal::unavailable())
-            });
+            return tokio::time::timeout(moment, asked).await.unwrap_or_else(|_| Err(Refusal::unavailable()));
         }
         let answer = asked.await;
         if matches!(&answer, Err(refusal) if refusal.code == Code::Unavailable) {
@@ -227,12 +221,14 @@ impl Session {
         answer
     }
 
-    async fn leave(&self, room: RoomId, asked: &Asked) -> Result<(), Refusal> {
-        if let Some(tracked) = &self.link.peer.tracked {
-            self.keep(vec![RecoveryChange::Leave { pid: tracked.pid, room }]).await?;
+    async fn leave(&self, room: RoomId, asked: Asked) {
+        if let Some(tracked) = &self.link.peer.tracked
+            && let Err(refusal) = self.keep(vec![RecoveryChange::Leave { pid: tracked.pid, room }]).await
+        {
+            // It may have been written all the same: better a room that comes back than one that is missing.
+            tracing::debug!(code = ?refusal.code, "a room that is left may come back");
         }
-        self.link.send(Item::Leave { id: self.link.id(), room, asked: asked.clone() }).await;
-        Ok(())
+        self.link.send(Item::Leave { id: self.link.id(), room, asked }).await;
     }
 }
 

@@ -36,8 +36,10 @@ pub(crate) use run::run;
 #[derive(Default)]
 struct Room {
     members: IndexMap<ConnectionId, Member>,
-    /// The last event that passed, once that is known.
+    /// Where the room is, once that is known; a snapshot may have told before the event passed.
     at: Option<Seq>,
+    /// The last event that passed here.
+    passed: Option<Seq>,
 }
 
 struct Connection {
@@ -185,7 +187,8 @@ impl Shard {
             let Some(room) = self.rooms.get_mut(&committed.room) else {
                 continue;
             };
-            room.at = Some(committed.seq);
+            room.at = Some(room.at.map_or(committed.seq, |at| at.max(committed.seq)));
+            room.passed = Some(committed.seq);
             self.arrivals += 1;
             let seq = Some(committed.seq);
             for member in room.members.values_mut() {

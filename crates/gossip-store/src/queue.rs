@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::{Error, LogEvent, Store};
+use crate::{Error, LogEvent, Store, StoreFuture};
 
 /// Bounds of the queue.
 #[derive(Debug, Clone, Copy)]
@@ -130,31 +130,34 @@ impl<T: Send> Lane<T> {
         let mut next = Vec::with_capacity(self.config.max_batch);
         let mut is_failing = false;
         loop {
-            let room = self.config.max_batch.saturating_sub(next.len()).max(1);
-            if next.is_empty() && queue.recv_many(&mut next, room).await == 0 {
+            if next.is_empty() && queue.recv_many(&mut next, self.config.max_batch).await == 0 {
                 return;
             }
-            while next.len() < self.config.max_batch
-                && let Ok(waiting) = queue.try_recv()
-            {
-                next.push(waiting);
-            }
+            self.fill(&mut queue, &mut next);
             if is_failing {
                 let patience = self.config.timeout / 2;
-                let late = next.extract_if(.., |waiting| waiting.since.elapsed() > patience).collect();
-                if self.refuse(late).await.is_err() {
-                    return;
+                loop {
+                    let late: Vec<_> = next.extract_if(.., |waiting| waiting.since.elapsed() > patience).collect();
+                    if late.is_empty() {
+                        break;
+                    }
+                    if self.refuse(late).await.is_err() {
+                        return;
+                    }
+                    self.fill(&mut queue, &mut next);
                 }
                 if next.is_empty() {
                     // One look at the store for each time that it has to answer, not one for each command.
-                    is_failing = self.store.ping().await.is_err();
+                    let Ok(answer) = self.attend(self.store.ping(), &mut queue, &mut next).await else { return };
+                    is_failing = answer.is_err();
                     continue;
                 }
             }
             let batch = std::mem::replace(&mut next, Vec::with_capacity(self.config.max_batch));
             let (commands, tickets): (Vec<_>, Vec<_>) =
                 batch.into_iter().map(|waiting| (waiting.command, waiting.ticket)).unzip();
-            let Ok(committed) = self.commit(commands, &mut queue, &mut next).await else { return };
+            let committing = self.store.commit(&commands, &*self.env);
+            let Ok(committed) = self.attend(committing, &mut queue, &mut next).await else { return };
             is_failing = committed.is_err();
             if self.tell(tickets, committed).await.is_err() {
                 return;
@@ -162,20 +165,28 @@ impl<T: Send> Lane<T> {
         }
     }
 
-    /// Carries out a batch. Those who wait behind it are not kept waiting if it takes too long: they are refused, up to
+    /// Takes from the queue what is there, up to a batch.
+    fn fill(&self, queue: &mut mpsc::Receiver<Waiting<T>>, next: &mut Vec<Waiting<T>>) {
+        while next.len() < self.config.max_batch
+            && let Ok(waiting) = queue.try_recv()
+        {
+            next.push(waiting);
+        }
+    }
+
+    /// Waits for the store. Those who wait behind that are not kept waiting if it takes too long: they are refused, up to
     /// one that has time left, which becomes the `next` batch's first.
-    async fn commit(
+    async fn attend<R>(
         &self,
-        commands: Vec<Command>,
+        mut asked: StoreFuture<'_, R>,
         queue: &mut mpsc::Receiver<Waiting<T>>,
         next: &mut Vec<Waiting<T>>,
-    ) -> Result<Result<crate::Committed, Error>, Closed> {
-        let mut committing = self.store.commit(&commands, &*self.env);
+    ) -> Result<Result<R, Error>, Closed> {
         let mut look = tokio::time::interval_at(Instant::now() + self.config.timeout / 2, self.config.timeout / 16);
         loop {
             tokio::select! {
                 biased;
-                committed = &mut committing => return Ok(committed),
+                answer = &mut asked => return Ok(answer),
                 _ = look.tick() => {}
             }
             // A little early, so that the answer is there in time.

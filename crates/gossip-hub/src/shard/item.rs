@@ -35,8 +35,8 @@ pub(crate) enum Subscribed {
     Done,
     /// Events are being kept; a snapshot is wanted.
     Loading {
-        /// The room was live here before.
-        was_member: bool,
+        /// The room was live here: the client has it up to this event.
+        before: Option<Seq>,
     },
     /// The connection is in as many rooms as it may.
     TooManyRooms,
@@ -48,6 +48,9 @@ pub(crate) struct Snapshot {
     pub(crate) after: Seq,
     pub(crate) reply: Reply,
     pub(crate) is_replayed: bool,
+    /// To a member that only looks again: what it has not seen of what the snapshot has. It was live all the while, so
+    /// that comes before the ack.
+    pub(crate) early: Vec<Replayed>,
 }
 
 /// In which order missed events of several rooms come.

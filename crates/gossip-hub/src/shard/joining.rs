@@ -29,7 +29,7 @@ pub(super) struct Loading {
     kept: Vec<Kept>,
     /// There were more than could be kept.
     is_overfull: bool,
-    /// Where the client was live before it asked for a snapshot: a failed one puts it back there.
+    /// What the client has, where it was live before it asked for a snapshot: a failed one puts it back there.
     before: Option<Seq>,
 }
 
@@ -47,6 +47,14 @@ pub(super) struct Member {
 }
 
 impl Member {
+    /// What the client has of the room, where it is or was live; `passed` is the last event that did.
+    fn seen(&self, passed: Option<Seq>) -> Option<Seq> {
+        match &self.membership {
+            Membership::Live { after } => Some(passed.map_or(*after, |passed| passed.max(*after))),
+            Membership::Loading(loading) => loading.before,
+        }
+    }
+
     /// Sends an event on, keeps it for later, or drops what the member has already.
     pub(super) fn pass(
         &mut self,
@@ -84,14 +92,11 @@ impl Shard {
     ) -> Subscribed {
         let Some(peer) = self.enter(id, room_id) else { return Subscribed::TooManyRooms };
         let Some(room) = self.rooms.get_mut(&room_id) else { return Subscribed::Done };
-        let before = match room.members.get(&id).map(|member| &member.membership) {
-            Some(Membership::Live { after }) => Some(*after),
-            Some(Membership::Loading(loading)) => loading.before,
-            None => None,
-        };
+        let before = room.members.get(&id).and_then(|member| member.seen(room.passed));
         match room.at {
-            Some(seq) if !needs_snapshot => {
-                let after = before.map_or(seq, |before| before.max(seq));
+            Some(at) if !needs_snapshot => {
+                // What has not passed yet is still to come to who is live already.
+                let after = before.unwrap_or(at);
                 room.members.insert(id, Member { peer: Arc::clone(&peer), membership: Membership::Live { after } });
                 let reply = Reply::Joined { room_id, seq: after, recovered: None, intents: None };
                 if let Some(asked) = asked {
@@ -103,7 +108,7 @@ impl Shard {
                 peer.set_behind(room_id, before);
                 let membership = Membership::Loading(Loading { before, ..Loading::default() });
                 room.members.insert(id, Member { peer, membership });
-                Subscribed::Loading { was_member: before.is_some() }
+                Subscribed::Loading { before }
             }
         }
     }
@@ -147,11 +152,9 @@ impl Shard {
     ) -> Progress {
         let Some((room_at, peer, loading)) = self.loading(id, room_id) else { return Progress::Gone };
         let (before, is_overfull) = (loading.before, loading.is_overfull);
-        let Snapshot { after, reply, is_replayed } = match snapshot {
-            // A member that was live cannot have a hole before its ack.
-            Ok(snapshot) if snapshot.is_replayed || before.is_none() || !is_overfull => snapshot,
-            failed => {
-                let refusal = failed.err().unwrap_or_else(Refusal::unavailable);
+        let Snapshot { after, reply, is_replayed, early } = match snapshot {
+            Ok(snapshot) => snapshot,
+            Err(refusal) => {
                 let code = refusal.code;
                 self.answer(&peer, asked, &Err(refusal));
                 match before {
@@ -165,21 +168,13 @@ impl Shard {
                 return Progress::Gone;
             }
         };
-        let mut passed = Vec::new();
         if !is_replayed {
-            if let Some(before) = before {
-                // A member that only looked again was live all the while: what passed comes before the ack.
-                let early = loading.kept.extract_if(.., |kept| kept.seq.is_some_and(|seq| seq <= after));
-                passed.extend(early.filter(|kept| kept.seq.is_some_and(|seq| seq > before)));
-            }
             // Not earlier than the shard: what passed before the subscription, the snapshot has.
-            *room_at = Some(room_at.unwrap_or(after));
+            *room_at = Some(room_at.map_or(after, |at| at.max(after)));
         }
-        self.delivered += passed.len() as u64;
-        for kept in passed {
-            if let Some(seq) = kept.seq {
-                peer.replayed(room_id, seq, &kept.event);
-            }
+        self.delivered += early.len() as u64;
+        for Replayed { room, seq, event } in &early {
+            peer.replayed(*room, *seq, event);
         }
         if is_replayed {
             // Before the ack: the connection may end between that and the first missed event.
@@ -271,15 +266,14 @@ impl Shard {
 
     /// Takes a member out of a room and tells it (contract §3, `room_closed`).
     pub(super) fn close_room(&mut self, id: ConnectionId, room: RoomId, code: Code) {
-        let at = self.rooms.get(&room).and_then(|at| Some((at.at, at.members.get(&id)?)));
-        if let Some((at, Member { peer, membership })) = at {
-            peer.closed(
-                room,
-                match membership {
-                    Membership::Live { after } => Some(at.map_or(*after, |at| at.max(*after))),
-                    Membership::Loading(_) => None,
-                },
-            );
+        if let Some(at) = self.rooms.get(&room)
+            && let Some(member) = at.members.get(&id)
+        {
+            let seen = match &member.membership {
+                Membership::Live { .. } => member.seen(at.passed),
+                Membership::Loading(_) => None,
+            };
+            member.peer.closed(room, seen);
         }
         self.unsubscribe(id, room);
         self.tell(id, &super::room_closed(room, code));

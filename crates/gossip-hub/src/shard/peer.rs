@@ -9,15 +9,18 @@ use gossip_store::{Position, RecoveryChange};
 
 use crate::event::Event;
 use crate::offset::Offset;
-use crate::outbox::Outbox;
+use crate::outbox::{Close, Outbox};
 use crate::recoveries::Notes;
 use crate::under_way::UnderWay;
 
 /// The event that only brings an offset, to clients that asked to be recovered.
 pub const RECOVERY: &str = "recovery";
 
+/// The most rooms an offset may name: with more the connection is closed, to begin anew.
+const MAX_BEHIND: usize = 256;
+
 /// For how long the store counts as failing for a connection for which it failed, in milliseconds.
-const FAILING_MS: u64 = 250;
+const FAILING_MS: u64 = 1000;
 
 /// Names a connection for as long as the process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -171,11 +174,17 @@ impl Peer {
     /// This room was closed to the client, which has seen it up to `seq`, or as far as it was caught up with. It is not
     /// to come back; should that not be noted in time, it comes back without a hole.
     pub(super) fn closed(&self, room: RoomId, seq: Option<Seq>) {
-        if let Some(tracked) = &self.tracked {
-            if let Some(seq) = seq {
-                tracked.seen().set_behind(room, Some(seq));
+        // A connection that has ended may have been gone on with elsewhere: its rooms are not this one's business.
+        if let Some(tracked) = self.tracked.as_ref().filter(|_| !self.outbox.is_closed()) {
+            let mut seen = tracked.seen();
+            if tracked.notes.note(RecoveryChange::Leave { pid: tracked.pid, room }) {
+                seen.forget(room);
+            } else if let Some(seq) = seq {
+                seen.set_behind(room, Some(seq));
             }
-            tracked.notes.note(RecoveryChange::Leave { pid: tracked.pid, room });
+            if seen.offset.behind.len() > MAX_BEHIND {
+                self.outbox.close(Close::NotRecovered);
+            }
         }
     }
 

@@ -71,7 +71,9 @@ fn resumed_rooms(raw: &RawValue) -> Result<Vec<(RoomId, Seq)>, Wrong> {
     let wrong = || Wrong::from("must be an object with room ids as names and whole numbers as values");
     let rooms: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
     let read = |(room, seq): (&Cow<'_, str>, &&RawValue)| Some((room.parse().ok()?, whole_number(seq).map(Seq).ok()?));
-    rooms.iter().map(read).collect::<Option<_>>().ok_or_else(wrong)
+    // A room may be spelled in two ways; it is one.
+    let rooms: HashMap<RoomId, Seq> = rooms.iter().map(read).collect::<Option<_>>().ok_or_else(wrong)?;
+    Ok(rooms.into_iter().collect())
 }
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ struct Scripted {
     log: Mutex<Vec<u64>>,
     is_log_down: AtomicBool,
     does_log_hang: AtomicBool,
+    /// Commits and pings fail after half of the time.
+    is_down: AtomicBool,
 }
 
 impl Scripted {
@@ -48,6 +50,7 @@ impl Scripted {
             log: Mutex::default(),
             is_log_down: AtomicBool::new(false),
             does_log_hang: AtomicBool::new(false),
+            is_down: AtomicBool::new(false),
         })
     }
 
@@ -64,6 +67,10 @@ impl Store for Scripted {
     fn commit<'a>(&'a self, batch: &'a [Command], _: &'a dyn Env) -> StoreFuture<'a, Committed> {
         self.batches.lock().unwrap().push(batch.len());
         Box::pin(async move {
+            if self.is_down.load(SeqCst) {
+                tokio::time::sleep(TIMEOUT / 2).await;
+                return Self::down();
+            }
             self.may_end.acquire().await.unwrap().forget();
             let ends = self.script.lock().unwrap().pop_front().unwrap_or(Ends::At(Vec::new()));
             match ends {
@@ -99,7 +106,13 @@ impl Store for Scripted {
     }
 
     fn ping(&self) -> StoreFuture<'_, ()> {
-        Box::pin(async { Ok(()) })
+        Box::pin(async {
+            if self.is_down.load(SeqCst) {
+                tokio::time::sleep(TIMEOUT / 2).await;
+                return Self::down();
+            }
+            Ok(())
+        })
     }
 
     fn room(&self, _: RoomId, _: JoinQuery) -> StoreFuture<'_, RoomSnapshot> {
@@ -326,6 +339,22 @@ async fn who_waits_behind_a_commit_that_hangs_is_told_in_time() {
     bench.submit(2).await;
     bench.end(1);
     bench.told(&["2 NotFound"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_many_wait_for_a_store_that_is_down_all_are_told_in_time() {
+    let mut bench = Bench::new(Config { max_batch: 10, capacity: 1000, ..config() }, []).await;
+    bench.store.is_down.store(true, SeqCst);
+    for _ in 0..3 {
+        let began = Instant::now();
+        for ticket in 0..500 {
+            bench.submit(ticket).await;
+        }
+        for _ in 0..500 {
+            assert!(bench.told.recv().await.unwrap().ends_with("Unavailable"));
+        }
+        assert!(began.elapsed() <= TIMEOUT, "{:?}", began.elapsed());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -68,7 +68,7 @@ fn a_room_that_is_caught_up_with_is_told_of_beside_the_others() {
     bench.subscribe(1, OTHER, true);
     bench.commit_at(&[at(ROOM, 7, 41), at(OTHER, 4, 42)]);
     let reply = Reply::Joined { room_id: OTHER, seq: Seq(4), recovered: Some(true), intents: None };
-    let snapshot = Snapshot { after: Seq(1), reply, is_replayed: true };
+    let snapshot = Snapshot { after: Seq(1), reply, is_replayed: true, early: Vec::new() };
     assert_eq!(bench.answered(1, OTHER, Ok(snapshot)), Progress::Behind);
     bench.replay_at(Order::OneRoom, &[at(OTHER, 2, 20)], &[]);
     bench.commit_at(&[at(ROOM, 8, 43), at(OTHER, 5, 44), at(ROOM, 9, 45)]);
@@ -144,7 +144,7 @@ fn a_room_that_was_caught_up_with_beyond_the_shard_is_named_until_that_is_there(
     bench.joined(1, ROOM, 5, &[]);
     bench.subscribe(1, OTHER, true);
     let reply = Reply::Joined { room_id: OTHER, seq: Seq(2), recovered: Some(true), intents: None };
-    let snapshot = Snapshot { after: Seq(1), reply, is_replayed: true };
+    let snapshot = Snapshot { after: Seq(1), reply, is_replayed: true, early: Vec::new() };
     bench.answered(1, OTHER, Ok(snapshot));
     // The log was read up to 42 before the shard heard of 41.
     bench.replay_at(Order::OneRoom, &[at(OTHER, 2, 42)], &[(OTHER, 2)]);
@@ -164,15 +164,28 @@ fn a_room_that_was_caught_up_with_beyond_the_shard_is_named_until_that_is_there(
 }
 
 #[test]
-fn a_member_that_looks_again_is_behind_from_where_it_was() {
+fn a_member_that_looks_again_is_behind_from_what_it_has_seen() {
     let mut bench = Bench::new(10);
     let client = bench.tracked(1, Offset::default());
-    bench.subscribe(1, ROOM, true);
-    bench.joined(1, ROOM, 5, &[]);
-    assert_eq!(bench.subscribe(1, ROOM, true), Subscribed::Loading { was_member: true });
-    bench.commit_at(&[at(ROOM, 6, 40), at(ROOM, 7, 41)]);
-    bench.joined(1, ROOM, 6, &[]);
-    let early = format!("e 6 @{}", behind(0, ROOM, "6"));
-    let late = format!("e 7 @{}", behind(0, ROOM, "7"));
-    assert_eq!(client.take(), ["joined at 5", &early, "joined at 6", &late]);
+    for room in [ROOM, OTHER] {
+        bench.subscribe(1, room, true);
+        bench.joined(1, room, 5, &[]);
+    }
+    bench.commit_at(&[at(ROOM, 6, 40)]);
+    client.take();
+    assert_eq!(bench.subscribe(1, ROOM, true), Subscribed::Loading { before: Some(Seq(6)) });
+    bench.commit_at(&[at(OTHER, 6, 41), at(ROOM, 7, 42), at(ROOM, 8, 43)]);
+    let reply = Reply::Joined { room_id: ROOM, seq: Seq(7), recovered: None, intents: None };
+    let early = vec![Replayed { room: ROOM, seq: Seq(7), event: logged(7, 42) }];
+    bench.answered(1, ROOM, Ok(Snapshot { after: Seq(7), reply, is_replayed: false, early }));
+    bench.commit_at(&[at(OTHER, 7, 44)]);
+    let named = |position, seq| behind(position, ROOM, seq);
+    let expected = [
+        format!("e 6 @{}", named(41, "6")),
+        format!("e 7 @{}", named(41, "7")),
+        "joined at 7".into(),
+        format!("e 8 @{}", named(41, "8")),
+        "e 7 @44".into(),
+    ];
+    assert_eq!(client.take(), expected);
 }
