@@ -37,7 +37,7 @@ impl Session {
         };
         let snapshot = self.snapshot(room, query, before).await;
         let (after, last) = snapshot.as_ref().map_or((Seq(0), Seq(0)), |(snapshot, last)| (snapshot.after, *last));
-        let snapshot = snapshot.map(|(snapshot, _)| snapshot);
+        let snapshot = Box::new(snapshot.map(|(snapshot, _)| snapshot));
         let joined = |done| Item::Joined { id, room, asked: asked.clone(), snapshot, done };
         if self.link.ask(joined).await == Some(Progress::Behind)
             && let Err(refusal) = self.catch_up(Order::OneRoom, vec![(room, after)], &[(room, last)]).await

@@ -98,7 +98,7 @@ impl Shard {
             }
             Item::Expect { id, rooms, done } => drop(done.send(self.expect(id, rooms))),
             Item::Joined { id, room, asked, snapshot, done } => {
-                let _ = done.send(self.joined(id, room, &asked, snapshot));
+                let _ = done.send(self.joined(id, room, &asked, *snapshot));
             }
             Item::Replay { id, events, order, live_after, done } => {
                 let _ = done.send(self.replay(id, &events, order, &live_after));

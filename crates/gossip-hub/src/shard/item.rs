@@ -119,7 +119,7 @@ pub(crate) enum Item {
         id: ConnectionId,
         room: RoomId,
         asked: Asked,
-        snapshot: Result<Snapshot, Refusal>,
+        snapshot: Box<Result<Snapshot, Refusal>>,
         done: oneshot::Sender<Progress>,
     },
     /// Missed events; with `live_after` they were the last, and each room goes live after this.

@@ -125,7 +125,13 @@ impl Bench {
 
     fn answered(&mut self, id: u64, room: RoomId, snapshot: Result<Snapshot, Refusal>) -> Progress {
         let (done, mut progress) = oneshot::channel();
-        self.shard.handle(Item::Joined { id: ConnectionId(id), room, asked: asked(), snapshot, done });
+        self.shard.handle(Item::Joined {
+            id: ConnectionId(id),
+            room,
+            asked: asked(),
+            snapshot: Box::new(snapshot),
+            done,
+        });
         progress.try_recv().unwrap()
     }
 
