@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import { get as getUrl } from './support/http.mjs';
 import { PlainClient } from './support/plain.mjs';
 import { startProxy } from './support/proxy.mjs';
 import { everyMode, withServer } from './support/scenario.mjs';
@@ -15,7 +16,7 @@ const STATS = [
 const SETTLE_MS = 10_000;
 const ASK_AGAIN_MS = 20;
 
-const get = (w, path, token) => fetch(w.url + path, { headers: token ? { Authorization: `Bearer ${token}` } : {} });
+const get = (w, path, token) => getUrl(w.url + path, token);
 
 async function stats(w) {
   const response = await get(w, '/v1/stats', person({ role: 'service' }).token);
@@ -53,7 +54,7 @@ withServer('HTTP', (it) => {
     for (const role of ['service', 'admin']) {
       const response = await get(w, '/v1/stats', person({ role }).token);
       assert.equal(response.status, 200);
-      assert.match(response.headers.get('content-type'), /^application\/json/);
+      assert.match(response.headers['content-type'], /^application\/json/);
       const body = await response.json();
       for (const key of STATS) assert.ok(Number.isFinite(body[key]) && body[key] >= 0, `${key}: ${body[key]}`);
       shapes.keys(body.latency, ['p50', 'p95', 'p99']);

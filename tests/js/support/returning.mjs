@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
+import { get } from './http.mjs';
 import { startProxy } from './proxy.mjs';
 import { fill, recovering } from './recovering.mjs';
 import { person } from './tokens.mjs';
@@ -23,8 +24,7 @@ export async function eventually(what, probe, ms = 10_000) {
 }
 
 export async function stats(w) {
-  const headers = { Authorization: `Bearer ${person({ role: 'service' }).token}` };
-  return (await fetch(`${w.url}/v1/stats`, { headers })).json();
+  return (await get(`${w.url}/v1/stats`, person({ role: 'service' }).token)).json();
 }
 
 /** Waits until so many are connected, as the server sees it. */
