@@ -20,6 +20,9 @@ export const README = path.join(REPOSITORY, 'README.md');
 const running = new Set();
 const killAll = () => running.forEach((server) => server.kill());
 process.on('exit', killAll);
+// The last listener ends the process: Node's own teardown now and then spins for ever after servers were killed (its
+// CPU busy in native code, every test done), and there is nothing left for it to do.
+process.once('beforeExit', () => process.on('exit', () => process.exit()));
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.once(signal, () => {
     killAll();

@@ -9,7 +9,7 @@ use crate::engine::{CloseReason, Frame};
 
 impl Session {
     /// Queues frames, next to each other, without sending them. False if the session is closed, or now is: where the
-    /// queue is over [`Config::max_queue_bytes`] even after a try to send, it closes as
+    /// queue is over [`Config::max_queue_bytes`](crate::engine::Config::max_queue_bytes) even after a try to send, it closes as
     /// [`CloseReason::SlowReader`].
     pub fn queue(&self, frames: &[Frame]) -> bool {
         let mut state = self.lock();
@@ -55,7 +55,7 @@ impl Session {
         self.lock().link.queued()
     }
 
-    /// Resolves when less than a sixteenth of [`Config::max_queue_bytes`] waits to be sent, or the session is closed. A
+    /// Resolves when less than a sixteenth of [`Config::max_queue_bytes`](crate::engine::Config::max_queue_bytes) waits to be sent, or the session is closed. A
     /// client that does not take that much in the time of a heartbeat is closed as [`CloseReason::SlowReader`]: while
     /// somebody waits here its pongs may be unread, so the heartbeat does not tell whether it is there.
     pub async fn drained(&self) {
