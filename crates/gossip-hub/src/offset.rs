@@ -9,8 +9,8 @@ use gossip_proto::id::{RoomId, Seq};
 use gossip_store::Position;
 use uuid::Uuid;
 
-/// The most rooms an offset from a client may name.
-const MAX_BEHIND: usize = 1024;
+/// A connection of which an offset would name more rooms than this is closed, to begin anew.
+pub(crate) const MAX_BEHIND: usize = 256;
 
 /// Everything up to a position, but for rooms that are still being caught up with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,7 +70,11 @@ impl FromStr for Offset {
             let seq = if seq.is_empty() { None } else { Some(Seq(seq.parse().ok()?)) };
             Some((room, seq))
         };
-        let behind: Vec<_> = parts.take(MAX_BEHIND).map(read).collect::<Option<_>>().ok_or(NotAnOffset)?;
+        let behind: Vec<_> = parts.map(read).collect::<Option<_>>().ok_or(NotAnOffset)?;
+        // Ours are a little over at most: a part of one must not be taken for all of it.
+        if behind.len() > 2 * MAX_BEHIND {
+            return Err(NotAnOffset);
+        }
         Ok(Offset { position, behind })
     }
 }
@@ -89,6 +93,10 @@ mod tests {
         for bad in ["", "x", "-1", "1;", "1;x:1", "1;00000000000000000000000000000001", "18446744073709551616"] {
             assert_eq!(bad.parse::<Offset>(), Err(NotAnOffset), "{bad}");
         }
+        let many =
+            |count: usize| format!("1{}", format!(";{}:", room(1).0.as_simple()).repeat(count)).parse::<Offset>();
+        assert!(many(2 * MAX_BEHIND).is_ok());
+        assert_eq!(many(2 * MAX_BEHIND + 1), Err(NotAnOffset));
     }
 
     #[test]

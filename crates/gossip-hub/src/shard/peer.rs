@@ -8,16 +8,13 @@ use gossip_proto::id::{Pid, RoomId, Seq};
 use gossip_store::{Position, RecoveryChange};
 
 use crate::event::Event;
-use crate::offset::Offset;
+use crate::offset::{MAX_BEHIND, Offset};
 use crate::outbox::{Close, Outbox};
 use crate::recoveries::Notes;
 use crate::under_way::UnderWay;
 
 /// The event that only brings an offset, to clients that asked to be recovered.
 pub const RECOVERY: &str = "recovery";
-
-/// The most rooms an offset may name: with more the connection is closed, to begin anew.
-const MAX_BEHIND: usize = 256;
 
 /// For how long the store counts as failing for a connection for which it failed, in milliseconds.
 const FAILING_MS: u64 = 1000;
