@@ -8,7 +8,7 @@ use gossip_store::{LogEvent, Position};
 use tokio::sync::oneshot;
 
 use crate::connection::Link;
-use crate::publisher::event_of;
+use crate::run::event_of;
 use crate::session::Session;
 use crate::shard::{Item, Order, Progress, Replayed};
 

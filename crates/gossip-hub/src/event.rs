@@ -16,6 +16,10 @@ pub enum Wire {
     Plain,
 }
 
+impl Wire {
+    pub(crate) const COUNT: usize = 3;
+}
+
 /// Bytes ready to be sent, and how many of them are the WebSocket frame's head.
 #[derive(Debug, Clone)]
 pub struct Encoded {
@@ -31,7 +35,7 @@ pub struct Event {
     name: Box<str>,
     data: Box<str>,
     position: Option<Position>,
-    encoded: [OnceLock<Encoded>; 3],
+    encoded: [OnceLock<Encoded>; Wire::COUNT],
 }
 
 impl Event {

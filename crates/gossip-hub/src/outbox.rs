@@ -11,6 +11,7 @@ use gossip_proto::reply::Reply;
 
 use crate::event::Event;
 use crate::offset::Offset;
+use crate::run::Run;
 
 /// Whom an answer is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +96,18 @@ pub trait Outbox: Send + Sync + 'static {
     fn tracked(&self, event: &Arc<Event>, offset: &Offset) {
         let _ = offset;
         self.event(event);
+    }
+
+    /// Queues events that come right after one another.
+    fn run(&self, run: &Run) {
+        run.events().iter().for_each(|event| self.event(event));
+    }
+
+    /// As [`Outbox::run`] and [`Outbox::tracked`]: of each event the offset is its own position.
+    fn tracked_run(&self, run: &Run) {
+        for event in run.events() {
+            self.tracked(event, &Offset { position: event.position().unwrap_or_default(), behind: Vec::new() });
+        }
     }
 
     /// Queues the answer to a request.

@@ -3,18 +3,14 @@
 
 use std::sync::Arc;
 
-use gossip_store::LogEvent;
 use gossip_store::queue::{Batch, Sink};
 use tokio::sync::oneshot;
 
-use crate::event::Event;
 use crate::inbox::Inbox;
 use crate::outbox::Asked;
-use crate::shard::{Answer, ConnectionId, Item, Peer, RoomEvent};
+use crate::run::RoomRun;
+use crate::shard::{Answer, ConnectionId, Item, Peer};
 use crate::under_way::UnderWay;
-
-/// The name under which the contract's events go out.
-pub(crate) const GOSSIP_UPDATE: &str = "gossip_update";
 
 /// Whose a command is.
 pub(crate) enum Ticket {
@@ -31,10 +27,6 @@ pub(crate) fn index(id: ConnectionId, shards: usize) -> usize {
     usize::try_from(id.0).unwrap_or(0) % shards
 }
 
-pub(crate) fn event_of(log: &LogEvent) -> Arc<Event> {
-    Arc::new(Event::logged(GOSSIP_UPDATE, &*log.payload, log.position))
-}
-
 /// Passes what was committed on to the shards: the events to all, each answer to its connection's.
 pub(crate) struct Publisher {
     pub(crate) inboxes: Arc<[Arc<Inbox<Item>>]>,
@@ -43,8 +35,7 @@ pub(crate) struct Publisher {
 
 impl Sink<Ticket> for Publisher {
     async fn committed(&mut self, batch: Batch<Ticket>) {
-        let events: Arc<[RoomEvent]> =
-            batch.events.iter().map(|log| RoomEvent { room: log.room, seq: log.seq, event: event_of(log) }).collect();
+        let runs = RoomRun::of(&batch.events);
         let finished = batch.results.len();
         let mut answers: Vec<Vec<Answer>> = self.inboxes.iter().map(|_| Vec::new()).collect();
         for (ticket, result) in batch.results {
@@ -60,8 +51,8 @@ impl Sink<Ticket> for Publisher {
             }
         }
         for (inbox, answers) in self.inboxes.iter().zip(answers) {
-            if !(events.is_empty() && answers.is_empty()) {
-                inbox.send(Item::Committed { events: Arc::clone(&events), answers }).await;
+            if !(runs.is_empty() && answers.is_empty()) {
+                inbox.send(Item::Committed { runs: Arc::clone(&runs), answers }).await;
             }
         }
         self.under_way.finish(finished);

@@ -25,9 +25,10 @@ use serde_json::json;
 use crate::directory::Directory;
 use crate::event::Event;
 use crate::outbox::{Asked, Close, ReplyTo};
+use crate::run::RoomRun;
 use crate::stats::Stats;
 
-pub(crate) use item::{Answer, Audience, Item, Order, Progress, Replayed, RoomEvent, Snapshot, Subscribed};
+pub(crate) use item::{Answer, Audience, Item, Order, Progress, Replayed, Snapshot, Subscribed};
 use joining::Member;
 pub use peer::RECOVERY;
 pub(crate) use peer::{ConnectionId, Peer, Tracked};
@@ -105,7 +106,7 @@ impl Shard {
             }
             Item::CloseRoom { id, room, code } => self.close_room(id, room, code),
             Item::Leave { id, room, asked } => self.leave(id, room, &asked),
-            Item::Committed { events, answers } => self.committed(&events, answers),
+            Item::Committed { runs, answers } => self.committed(&runs, answers),
             Item::Tell { id, event } => self.tell(id, &event),
             Item::Emit { audience, event } => self.emit(audience, &event),
             Item::CloseSome { count, close, done } => {
@@ -182,18 +183,18 @@ impl Shard {
         }
     }
 
-    fn committed(&mut self, events: &[RoomEvent], answers: Vec<Answer>) {
-        for committed in events {
-            let Some(room) = self.rooms.get_mut(&committed.room) else {
+    fn committed(&mut self, runs: &[RoomRun], answers: Vec<Answer>) {
+        for run in runs {
+            let Some(room) = self.rooms.get_mut(&run.room) else {
                 continue;
             };
-            room.at = Some(room.at.map_or(committed.seq, |at| at.max(committed.seq)));
-            room.passed = Some(committed.seq);
-            self.arrivals += 1;
-            let seq = Some(committed.seq);
+            let last = run.last();
+            room.at = Some(room.at.map_or(last, |at| at.max(last)));
+            room.passed = Some(last);
             for member in room.members.values_mut() {
-                member.pass(self.arrivals, seq, &committed.event, &mut self.dirty, &mut self.delivered);
+                member.pass_run(self.arrivals, run, &mut self.dirty, &mut self.delivered);
             }
+            self.arrivals += run.run.events().len() as u64;
         }
         for Answer { peer, asked, reply } in answers {
             self.answer(&peer, &asked, &reply);

@@ -10,7 +10,8 @@ pub mod sockets;
 pub use dev::{DevToken, DevTokens};
 pub use service::{GossipService, ServiceConfig};
 
-use gossip_hub::{Encoded, Event};
+use bytes::Bytes;
+use gossip_hub::{Encoded, Event, Run, Wire};
 use gossip_proto::refusal::{Code, Refusal};
 use serde::Serialize;
 
@@ -36,7 +37,17 @@ fn encoded(text: &str) -> Encoded {
 }
 
 /// The frame of an event on one wire, encoded for the first who asks.
-fn frame(event: &Event, wire: gossip_hub::Wire, text: impl FnOnce(&Event) -> String) -> Frame {
+fn frame(event: &Event, wire: Wire, text: impl FnOnce(&Event) -> String) -> Frame {
     let encoded = event.encoded(wire, |event| encoded(&text(event)));
     Frame::encoded(encoded.frame.clone(), encoded.head)
+}
+
+/// The frames of a run on one wire, in one piece.
+fn joined(run: &Run, wire: Wire, text: impl Fn(&Event) -> String) -> &Bytes {
+    run.joined(wire, |event| encoded(&text(event)))
+}
+
+/// The frames of a run on one wire, one by one.
+fn frames(run: &Run, wire: Wire, text: impl Fn(&Event) -> String) -> impl Iterator<Item = Frame> {
+    run.events().iter().map(move |event| frame(event, wire, &text))
 }

@@ -12,14 +12,7 @@ use tokio::sync::oneshot;
 use super::peer::{ConnectionId, Peer};
 use crate::event::Event;
 use crate::outbox::{Asked, Close};
-
-/// An event of a room, with its place.
-#[derive(Debug, Clone)]
-pub(crate) struct RoomEvent {
-    pub(crate) room: RoomId,
-    pub(crate) seq: Seq,
-    pub(crate) event: Arc<Event>,
-}
+use crate::run::RoomRun;
 
 /// The answer to a command under way.
 pub(crate) struct Answer {
@@ -142,7 +135,7 @@ pub(crate) enum Item {
         asked: Asked,
     },
     Committed {
-        events: Arc<[RoomEvent]>,
+        runs: Arc<[RoomRun]>,
         answers: Vec<Answer>,
     },
     /// An event for one connection.

@@ -11,6 +11,7 @@ use gossip_proto::reply::Reply;
 use super::{ConnectionId, Order, Peer, Progress, Replayed, Shard, Snapshot, Subscribed, touch};
 use crate::event::Event;
 use crate::outbox::Asked;
+use crate::run::RoomRun;
 
 /// Events kept for one member of a room. With more they are let go, and read from the log when it is ready for them.
 pub(super) const MAX_KEPT: usize = 1024;
@@ -52,6 +53,21 @@ impl Member {
         match &self.membership {
             Membership::Live { after } => Some(passed.map_or(*after, |passed| passed.max(*after))),
             Membership::Loading(loading) => loading.before,
+        }
+    }
+
+    /// As [`Member::pass`], for each event of a run: `arrivals` came before it.
+    pub(super) fn pass_run(&mut self, arrivals: u64, run: &RoomRun, dirty: &mut Vec<Arc<Peer>>, delivered: &mut u64) {
+        if let Membership::Live { after } = self.membership
+            && run.first > after
+        {
+            self.peer.run(&run.run);
+            touch(dirty, &self.peer);
+            *delivered += run.run.events().len() as u64;
+        } else {
+            for (arrival, (seq, event)) in (arrivals + 1..).zip(run.events()) {
+                self.pass(arrival, Some(seq), event, dirty, delivered);
+            }
         }
     }
 

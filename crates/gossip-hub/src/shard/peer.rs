@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::offset::{MAX_BEHIND, Offset};
 use crate::outbox::{Close, Outbox};
 use crate::recoveries::Notes;
+use crate::run::{RoomRun, Run};
 use crate::under_way::UnderWay;
 
 /// The event that only brings an offset, to clients that asked to be recovered.
@@ -50,6 +51,11 @@ impl Seen {
                 self.offset.caught_up(room);
             }
         }
+    }
+
+    /// Whether, as events pass from this position on, the offset is each one's position and nothing else.
+    fn is_just_before(&self, position: Position) -> bool {
+        self.offset.behind.is_empty() && self.ahead.is_empty() && self.offset.position < position
     }
 
     fn set_behind(&mut self, room: RoomId, seq: Option<Seq>) {
@@ -130,6 +136,25 @@ impl Peer {
             seen.pass(position);
         }
         self.outbox.tracked(event, &seen.offset);
+    }
+
+    /// As [`Peer::event`], for each of a run.
+    pub(super) fn run(&self, run: &Run) {
+        if let [event] = run.events() {
+            return self.event(event);
+        }
+        let Some(tracked) = &self.tracked else { return self.outbox.run(run) };
+        let mut seen = tracked.seen();
+        match RoomRun::positions(run) {
+            Some((first, last)) if seen.is_just_before(first) => {
+                seen.pass(last);
+                self.outbox.tracked_run(run);
+            }
+            _ => {
+                drop(seen);
+                run.events().iter().for_each(|event| self.event(event));
+            }
+        }
     }
 
     /// Queues an event of a room that is being caught up with: other rooms are further.

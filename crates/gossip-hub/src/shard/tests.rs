@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::*;
 use crate::offset::Offset;
 use crate::outbox::Outbox;
+use crate::run::Run;
 
 /// Writes down what reaches it.
 #[derive(Clone, Default)]
@@ -151,12 +152,15 @@ impl Bench {
     }
 
     fn commit(&mut self, room: RoomId, seqs: impl IntoIterator<Item = u64>) {
-        let events = seqs.into_iter().map(|seq| RoomEvent { room, seq: Seq(seq), event: event(seq) }).collect();
-        self.pass(events);
+        self.pass(&seqs.into_iter().map(|seq| (room, seq, event(seq))).collect::<Vec<_>>());
     }
 
-    fn pass(&mut self, events: Arc<[RoomEvent]>) {
-        self.shard.handle(Item::Committed { events, answers: Vec::new() });
+    fn pass(&mut self, events: &[(RoomId, u64, Arc<Event>)]) {
+        let runs = events.chunk_by(|(room, seq, _), (next, after, _)| room == next && seq + 1 == *after).map(|run| {
+            let events: Vec<_> = run.iter().map(|(.., event)| Arc::clone(event)).collect();
+            RoomRun { room: run[0].0, first: Seq(run[0].1), run: Arc::new(Run::new(events)) }
+        });
+        self.shard.handle(Item::Committed { runs: runs.collect(), answers: Vec::new() });
     }
 
     fn emit(&mut self, audience: Audience) {

@@ -275,7 +275,8 @@ async fn message<H: Handler>(session: &Session, handler: &H, message: Message) -
         return Ok(());
     }
     session.set_busy(true);
-    let outcome = handler.message(message).await;
+    // Boxed: what a handler needs for a message is many times what a connection needs that waits for one.
+    let outcome = Box::pin(handler.message(message)).await;
     session.set_busy(false);
     outcome
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use gossip_core::access::Identity;
-use gossip_hub::{Close, Connection, Event, Gateway, Outbox, ReplyTo, Wire};
+use gossip_hub::{Close, Connection, Event, Gateway, Outbox, ReplyTo, Run, Wire};
 use gossip_proto::engineio::Message;
 use gossip_proto::plain::{decode, encode_event, encode_reply};
 use gossip_proto::refusal::Refusal;
@@ -15,7 +15,7 @@ use gossip_proto::request::Token;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Response, StatusCode};
 
-use super::{frame, json, too_large};
+use super::{frame, frames, joined, json, too_large};
 use crate::engine::{App, CloseReason, Frame, Handler, Session};
 use crate::http::{self, Body};
 
@@ -108,10 +108,17 @@ impl Handler for PlainSocket {
 
 struct PlainOutbox(Arc<Session>);
 
+fn text(event: &Event) -> String {
+    encode_event(event.name(), event.data())
+}
+
 impl Outbox for PlainOutbox {
     fn event(&self, event: &Arc<Event>) {
-        let text = |event: &Event| encode_event(event.name(), event.data());
         self.0.queue(&[frame(event, Wire::Plain, text)]);
+    }
+
+    fn run(&self, run: &Run) {
+        self.0.queue_joined(|| joined(run, Wire::Plain, text), || frames(run, Wire::Plain, text));
     }
 
     fn reply(&self, to: &ReplyTo, reply: &Result<Reply, Refusal>) {

@@ -1,10 +1,11 @@
 //! Socket.IO clients: the namespace `/gossip`, its handshake, and its events in both directions.
 
+use std::fmt::Display;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use gossip_core::access::Identity;
-use gossip_hub::{Close, Connection, Event as HubEvent, Gateway, Offset, Outbox, RECOVERY, ReplyTo, Wire};
+use gossip_hub::{Close, Connection, Event as HubEvent, Gateway, Offset, Outbox, RECOVERY, ReplyTo, Run, Wire};
 use gossip_proto::id::{RoomId, Seq};
 use gossip_proto::refusal::Refusal;
 use gossip_proto::reply::Reply;
@@ -14,7 +15,7 @@ use hyper::Response;
 use hyper::header::HeaderMap;
 use serde::Serialize;
 
-use super::{frame, json, too_large};
+use super::{frame, frames, joined, json, too_large};
 use crate::engine::{CloseReason, Frame};
 use crate::http::Body;
 use crate::socket::{App, ConnectRequest, DisconnectReason, Event, Handler, Socket};
@@ -169,21 +170,40 @@ struct SocketOutbox {
     socket: Socket,
 }
 
+fn text(event: &HubEvent) -> String {
+    encode_event(NAMESPACE, event.name(), &[event.data()], 0)
+}
+
+fn text_at(event: &HubEvent, offset: &impl Display) -> String {
+    encode_event(NAMESPACE, event.name(), &[event.data(), &format!(r#""{offset}""#)], 0)
+}
+
+/// With an offset that is just the event's position: the same for everybody.
+fn text_at_position(event: &HubEvent) -> String {
+    text_at(event, &event.position().unwrap_or_default().0)
+}
+
 impl Outbox for SocketOutbox {
     fn event(&self, event: &Arc<HubEvent>) {
-        let text = |event: &HubEvent| encode_event(NAMESPACE, event.name(), &[event.data()], 0);
         self.socket.queue(&[frame(event, Wire::SocketIo, text)]);
     }
 
     fn tracked(&self, event: &Arc<HubEvent>, offset: &Offset) {
-        let text =
-            |event: &HubEvent| encode_event(NAMESPACE, event.name(), &[event.data(), &format!(r#""{offset}""#)], 0);
         let frame = if offset.is_just(event.position()) {
-            frame(event, Wire::SocketIoOffset, text)
+            frame(event, Wire::SocketIoOffset, text_at_position)
         } else {
-            Frame::text(&text(event))
+            Frame::text(&text_at(event, offset))
         };
         self.socket.queue(&[frame]);
+    }
+
+    fn run(&self, run: &Run) {
+        self.socket.queue_joined(|| joined(run, Wire::SocketIo, text), || frames(run, Wire::SocketIo, text));
+    }
+
+    fn tracked_run(&self, run: &Run) {
+        let wire = Wire::SocketIoOffset;
+        self.socket.queue_joined(|| joined(run, wire, text_at_position), || frames(run, wire, text_at_position));
     }
 
     fn reply(&self, to: &ReplyTo, reply: &Result<Reply, Refusal>) {

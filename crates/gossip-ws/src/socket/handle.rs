@@ -64,6 +64,15 @@ impl Socket {
         self.is_connected() && self.0.session.queue(frames)
     }
 
+    /// [`Session::queue_joined`], as long as the socket is connected.
+    pub fn queue_joined<'a, F: Iterator<Item = Frame>>(
+        &self,
+        joined: impl FnOnce() -> &'a Bytes,
+        each: impl FnOnce() -> F,
+    ) -> bool {
+        self.is_connected() && self.0.session.queue_joined(joined, each)
+    }
+
     /// [`Session::flush`].
     pub fn flush(&self) {
         self.0.session.flush();

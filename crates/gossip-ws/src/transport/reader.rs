@@ -1,14 +1,15 @@
 //! Reads whole messages from a WebSocket. Parsing frames is fastwebsockets' work; this adds what it leaves to its user:
-//! the mask is required, fragments are joined under one bound, control frames and close codes are checked, and nothing
-//! is answered by itself.
+//! the mask is required, fragments are joined under one bound, control frames and close codes are checked, nothing is
+//! answered by itself, and a connection that has nothing to say has no read buffer.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
-use fastwebsockets::{CloseCode, Frame, OpCode, Role, WebSocketRead};
+use fastwebsockets::{CloseCode, Frame, OpCode, Role, WebSocketError, WebSocketRead};
 use gossip_proto::frame::MAX_CONTROL_LEN;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
@@ -37,7 +38,13 @@ pub enum Incoming {
 
 /// The receiving side of a WebSocket.
 pub struct WsReader {
-    frames: WebSocketRead<Replay>,
+    /// With its buffer of 8 KiB: there only while a frame, or a part of one, has come and is not taken.
+    frames: Option<WebSocketRead<Replay>>,
+    socket: Arc<ReadSocket>,
+    /// What hyper had already read.
+    already_read: Bytes,
+    /// How many bytes the frames had that were taken.
+    taken: u64,
     partial: Option<Partial>,
     max_message: usize,
 }
@@ -50,14 +57,8 @@ struct Partial {
 }
 
 impl WsReader {
-    pub(super) fn new(already_read: Bytes, socket: Arc<Mutex<OwnedReadHalf>>, max_message: usize) -> WsReader {
-        let replay = Replay { head: already_read, socket };
-        let (mut frames, _) = fastwebsockets::after_handshake_split(replay, tokio::io::sink(), Role::Server);
-        frames.set_auto_close(false);
-        frames.set_auto_pong(false);
-        // Its test is `>=`.
-        frames.set_max_message_size(max_message.saturating_mul(OVERSIZE_FACTOR).saturating_add(1));
-        WsReader { frames, partial: None, max_message }
+    pub(super) fn new(already_read: Bytes, socket: Arc<ReadSocket>, max_message: usize) -> WsReader {
+        WsReader { frames: None, socket, already_read, taken: 0, partial: None, max_message }
     }
 
     /// The next message or control frame.
@@ -69,43 +70,87 @@ impl WsReader {
     /// [`Error`] says which close code is due, if any.
     pub async fn next(&mut self) -> Result<Incoming, Error> {
         loop {
-            let mut frame = self.frames.read_frame(&mut |_| std::future::ready(Ok::<(), Infallible>(()))).await?;
-            if !is_masked(&mut frame) {
-                return Err(Error::Protocol("unmasked frame"));
+            if self.frames.is_none() {
+                if self.already_read.is_empty() {
+                    poll_fn(|cx| self.socket.poll_ready(cx)).await.map_err(WebSocketError::from)?;
+                }
+                self.frames = Some(self.start());
             }
-            let payload = &frame.payload;
-            match frame.opcode {
-                OpCode::Close | OpCode::Ping | OpCode::Pong if payload.len() > MAX_CONTROL_LEN => {
-                    return Err(Error::Protocol("control frame too long"));
-                }
-                OpCode::Close => return close_code(payload).map(Incoming::Close),
-                OpCode::Ping => return Ok(Incoming::Ping(Bytes::copy_from_slice(payload))),
-                OpCode::Pong => return Ok(Incoming::Pong),
-                OpCode::Text | OpCode::Binary if self.partial.is_some() => {
-                    return Err(Error::Protocol("new message inside a fragmented one"));
-                }
-                OpCode::Text | OpCode::Binary => {
-                    let text = frame.opcode == OpCode::Text;
-                    if frame.fin {
-                        return whole(text, payload, self.max_message);
-                    }
-                    let mut partial = Partial { text, data: Vec::new(), len: 0 };
-                    partial.push(payload, self.max_message)?;
-                    self.partial = Some(partial);
-                }
-                OpCode::Continuation => {
-                    let Some(mut partial) = self.partial.take() else {
-                        return Err(Error::Protocol("continuation without a start"));
-                    };
-                    partial.push(payload, self.max_message)?;
-                    if frame.fin {
-                        return partial.finish(self.max_message);
-                    }
-                    self.partial = Some(partial);
-                }
+            let incoming = self.frame().await?;
+            // Where a client wrote a length longer than it need be, fewer bytes were counted than were taken, and its
+            // buffer stays: never are bytes dropped that were not taken.
+            if self.socket.given() == self.taken {
+                self.frames = None;
+            }
+            if let Some(incoming) = incoming {
+                return Ok(incoming);
             }
         }
     }
+
+    fn start(&mut self) -> WebSocketRead<Replay> {
+        let replay = Replay { head: std::mem::take(&mut self.already_read), socket: Arc::clone(&self.socket) };
+        let (mut frames, _) = fastwebsockets::after_handshake_split(replay, tokio::io::sink(), Role::Server);
+        frames.set_auto_close(false);
+        frames.set_auto_pong(false);
+        // Its test is `>=`.
+        frames.set_max_message_size(self.max_message.saturating_mul(OVERSIZE_FACTOR).saturating_add(1));
+        frames
+    }
+
+    /// Takes one frame, and what it completes.
+    async fn frame(&mut self) -> Result<Option<Incoming>, Error> {
+        let Some(frames) = &mut self.frames else { return Ok(None) };
+        let mut frame = frames.read_frame(&mut |_| std::future::ready(Ok::<(), Infallible>(()))).await?;
+        if !is_masked(&mut frame) {
+            return Err(Error::Protocol("unmasked frame"));
+        }
+        let payload = &frame.payload;
+        self.taken += wire_len(payload.len());
+        match frame.opcode {
+            OpCode::Close | OpCode::Ping | OpCode::Pong if payload.len() > MAX_CONTROL_LEN => {
+                Err(Error::Protocol("control frame too long"))
+            }
+            OpCode::Close => close_code(payload).map(|code| Some(Incoming::Close(code))),
+            OpCode::Ping => Ok(Some(Incoming::Ping(Bytes::copy_from_slice(payload)))),
+            OpCode::Pong => Ok(Some(Incoming::Pong)),
+            OpCode::Text | OpCode::Binary if self.partial.is_some() => {
+                Err(Error::Protocol("new message inside a fragmented one"))
+            }
+            OpCode::Text | OpCode::Binary => {
+                let text = frame.opcode == OpCode::Text;
+                if frame.fin {
+                    return whole(text, payload, self.max_message).map(Some);
+                }
+                let mut partial = Partial { text, data: Vec::new(), len: 0 };
+                partial.push(payload, self.max_message)?;
+                self.partial = Some(partial);
+                Ok(None)
+            }
+            OpCode::Continuation => {
+                let Some(mut partial) = self.partial.take() else {
+                    return Err(Error::Protocol("continuation without a start"));
+                };
+                partial.push(payload, self.max_message)?;
+                if frame.fin {
+                    return partial.finish(self.max_message).map(Some);
+                }
+                self.partial = Some(partial);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// How many bytes a client's frame has, with a head as short as it can be (RFC 6455 §5.2): two bytes, the longer
+/// lengths, the mask.
+fn wire_len(payload: usize) -> u64 {
+    let head = match payload {
+        0..=125 => 6,
+        126..=65_535 => 8,
+        _ => 14,
+    };
+    head + payload as u64
 }
 
 impl Partial {
@@ -167,26 +212,59 @@ fn close_code(payload: &[u8]) -> Result<Option<u16>, Error> {
     }
 }
 
+/// The receiving half of a socket, shared with the writer, which reads what is left once frames are of no interest any
+/// more. Never contended.
+#[derive(Debug)]
+pub(super) struct ReadSocket(Mutex<Half>);
+
+#[derive(Debug)]
+struct Half {
+    half: OwnedReadHalf,
+    /// How many bytes were given to whoever reads frames.
+    given: u64,
+}
+
+impl ReadSocket {
+    pub(super) fn new(half: OwnedReadHalf) -> ReadSocket {
+        ReadSocket(Mutex::new(Half { half, given: 0 }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Half> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn given(&self) -> u64 {
+        self.lock().given
+    }
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.lock().half.as_ref().poll_read_ready(cx)
+    }
+
+    pub(super) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let mut socket = self.lock();
+        let before = buf.filled().len();
+        let read = Pin::new(&mut socket.half).poll_read(cx, buf);
+        socket.given += (buf.filled().len() - before) as u64;
+        read
+    }
+}
+
 /// The socket, preceded by what hyper had already read from it.
 struct Replay {
     head: Bytes,
-    /// Shared with the writer, which reads what is left once frames are of no interest any more. Never contended.
-    socket: Arc<Mutex<OwnedReadHalf>>,
+    socket: Arc<ReadSocket>,
 }
 
 impl AsyncRead for Replay {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         if self.head.is_empty() {
-            let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-            return Pin::new(&mut *socket).poll_read(cx, buf);
+            return self.socket.poll_read(cx, buf);
         }
         let len = self.head.len().min(buf.remaining());
         buf.put_slice(&self.head[..len]);
         self.head.advance(len);
-        if self.head.is_empty() {
-            // An empty remainder would still hold hyper's buffer.
-            self.head = Bytes::new();
-        }
+        self.socket.lock().given += len as u64;
         Poll::Ready(Ok(()))
     }
 }

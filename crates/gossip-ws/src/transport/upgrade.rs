@@ -1,7 +1,7 @@
 //! The opening handshake (RFC 6455 §4.2): checks the request, makes the 101, and turns hyper's connection into a reader
 //! and a writer. It does not look at `Origin`; that is [`Cors::allows`](crate::http::Cors::allows).
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use hyper::body::Incoming as RequestBody;
 use hyper::header::{
@@ -10,6 +10,7 @@ use hyper::header::{
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version};
 
+use super::reader::ReadSocket;
 use super::{HttpStream, WsReader, WsWriter};
 use crate::Error;
 use crate::http::{Body, empty};
@@ -76,7 +77,7 @@ impl Upgrading {
         let parts =
             upgraded.downcast::<HttpStream>().map_err(|_| Error::Protocol("not a connection of the listener"))?;
         let (read, write) = parts.io.into_tcp().into_split();
-        let read = Arc::new(Mutex::new(read));
+        let read = Arc::new(ReadSocket::new(read));
         let reader = WsReader::new(parts.read_buf, Arc::clone(&read), self.limits.max_message);
         Ok((reader, WsWriter::new(write, read, self.limits.max_queue)))
     }

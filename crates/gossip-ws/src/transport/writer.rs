@@ -4,14 +4,15 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{ErrorKind, IoSlice};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::ReadBuf;
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::{Instant, timeout_at};
+
+use super::reader::ReadSocket;
 
 /// The most frames one system call takes. Linux allows 1024; past a few dozen nothing is gained.
 const MAX_SLICES: usize = 64;
@@ -38,7 +39,7 @@ pub enum Flush {
 #[derive(Debug)]
 pub struct WsWriter {
     socket: Arc<OwnedWriteHalf>,
-    incoming: Arc<Mutex<OwnedReadHalf>>,
+    incoming: Arc<ReadSocket>,
     queue: VecDeque<Bytes>,
     /// How much of the first frame is sent.
     sent: usize,
@@ -51,7 +52,7 @@ pub struct WsWriter {
 }
 
 impl WsWriter {
-    pub(super) fn new(socket: OwnedWriteHalf, incoming: Arc<Mutex<OwnedReadHalf>>, limit: usize) -> WsWriter {
+    pub(super) fn new(socket: OwnedWriteHalf, incoming: Arc<ReadSocket>, limit: usize) -> WsWriter {
         WsWriter {
             socket: Arc::new(socket),
             incoming,
@@ -164,11 +165,10 @@ impl WsWriter {
         let WsWriter { socket, incoming, .. } = self;
         drop(socket);
         let end = poll_fn(|cx| {
-            let mut socket = incoming.lock().unwrap_or_else(PoisonError::into_inner);
             let mut scratch = [0; 1024];
             loop {
                 let mut buf = ReadBuf::new(&mut scratch);
-                if ready!(Pin::new(&mut *socket).poll_read(cx, &mut buf)).is_err() || buf.filled().is_empty() {
+                if ready!(incoming.poll_read(cx, &mut buf)).is_err() || buf.filled().is_empty() {
                     return Poll::Ready(());
                 }
             }
@@ -204,7 +204,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (client, server) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         let (read, write) = server.unwrap().0.into_split();
-        (WsWriter::new(write, Arc::new(Mutex::new(read)), 1000), client.unwrap())
+        (WsWriter::new(write, Arc::new(ReadSocket::new(read)), 1000), client.unwrap())
     }
 
     #[tokio::test]

@@ -20,12 +20,8 @@ impl Bench {
     }
 
     fn commit_at(&mut self, events: &[(RoomId, u64, u64)]) {
-        let event = |(room, seq, position): &(RoomId, u64, u64)| RoomEvent {
-            room: *room,
-            seq: Seq(*seq),
-            event: logged(*seq, *position),
-        };
-        self.pass(events.iter().map(event).collect());
+        let event = |(room, seq, position): &(RoomId, u64, u64)| (*room, *seq, logged(*seq, *position));
+        self.pass(&events.iter().map(event).collect::<Vec<_>>());
     }
 
     fn replay_at(&mut self, order: Order, events: &[(RoomId, u64, u64)], live_after: &[(RoomId, u64)]) -> Progress {

@@ -1,11 +1,13 @@
 //! What waits to be sent to a session's client: how it is added to, bounded, and waited for. How it is sent is in the
 //! parent.
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::Session;
+use super::{Session, State};
 use crate::engine::link::Link;
 use crate::engine::{CloseReason, Frame};
+use crate::transport::FRAME_COST;
 
 impl Session {
     /// Queues frames, next to each other, without sending them. False if the session is closed, or now is: where the
@@ -13,40 +15,63 @@ impl Session {
     /// [`CloseReason::SlowReader`].
     pub fn queue(&self, frames: &[Frame]) -> bool {
         let mut state = self.lock();
+        let cost = frames.iter().map(Frame::cost).sum();
+        if !self.admit(&mut state, cost) {
+            return false;
+        }
+        match &mut state.link {
+            Link::WebSocket(writer) => frames.iter().for_each(|frame| writer.push(frame.wire().clone())),
+            Link::Polling(polling) => frames.iter().for_each(|frame| polling.push(frame.clone())),
+            Link::Gone => {}
+        }
+        true
+    }
+
+    /// As [`queue`](Self::queue), for text frames that are there in one piece too: `joined` is their bytes one after
+    /// another, which count as one frame; `each` is for a transport that has no frames.
+    pub fn queue_joined<'a, F: Iterator<Item = Frame>>(
+        &self,
+        joined: impl FnOnce() -> &'a Bytes,
+        each: impl FnOnce() -> F,
+    ) -> bool {
+        let mut state = self.lock();
+        if !matches!(state.link, Link::WebSocket(_)) {
+            drop(state);
+            return self.queue(&each().collect::<Vec<_>>());
+        }
+        let joined = joined();
+        if !self.admit(&mut state, joined.len() + FRAME_COST) {
+            return false;
+        }
+        if let Link::WebSocket(writer) = &mut state.link {
+            writer.push(joined.clone());
+        }
+        true
+    }
+
+    /// Whether so much more may wait; where it may not, not even after a try to send, the session closes.
+    fn admit(&self, state: &mut State, cost: usize) -> bool {
         if state.closed.is_some() {
             return false;
         }
-        let cost = frames.iter().map(Frame::cost).sum();
         match &mut state.link {
             Link::WebSocket(writer) => {
                 if !writer.fits(cost) && !writer.is_blocked() {
-                    self.flush_websocket(&mut state);
+                    self.flush_websocket(state);
                 }
             }
             Link::Polling(polling) if !polling.fits(cost) => polling.flush(),
             Link::Polling(_) | Link::Gone => {}
         }
-        if state.closed.is_some() {
-            return false;
+        let fits = match &state.link {
+            Link::WebSocket(writer) => writer.fits(cost),
+            Link::Polling(polling) => polling.fits(cost),
+            Link::Gone => false,
+        };
+        if !fits {
+            self.close_locked(state, CloseReason::SlowReader, None);
         }
-        match &mut state.link {
-            Link::WebSocket(writer) if writer.fits(cost) => {
-                for frame in frames {
-                    writer.push(frame.wire().clone());
-                }
-                true
-            }
-            Link::Polling(polling) if polling.fits(cost) => {
-                for frame in frames {
-                    polling.push(frame.clone());
-                }
-                true
-            }
-            _ => {
-                self.close_locked(&mut state, CloseReason::SlowReader, None);
-                false
-            }
-        }
+        fits && state.closed.is_none()
     }
 
     /// How many bytes wait to be sent, and 64 for each frame.
