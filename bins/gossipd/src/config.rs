@@ -159,6 +159,9 @@ pub struct Settings {
     /// Transactions that may be under way at once: more than one may pay on Postgres with many cores.
     #[arg(long, env, hide_env_values = true, value_name = "COMMIT_LANES", default_value = "1", value_parser = lanes)]
     pub commit_lanes: usize,
+    /// How many tasks share the connections and write to them [default: one a core].
+    #[arg(long, env, hide_env_values = true, value_name = "SHARDS", value_parser = shards)]
+    pub shards: Option<usize>,
     /// How long ending in good order may take.
     #[arg(long, env, hide_env_values = true, value_name = "DRAIN_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub drain_timeout: Duration,
@@ -279,6 +282,13 @@ fn lanes(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number @ 1..=4) => Ok(number),
         _ => Err("must be a whole number from 1 to 4".into()),
+    }
+}
+
+fn shards(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=256) => Ok(number),
+        _ => Err("must be a whole number from 1 to 256".into()),
     }
 }
 

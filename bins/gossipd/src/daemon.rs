@@ -1,5 +1,6 @@
 //! The wiring: from settings to a running server, and back to nothing in good order.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,13 +18,17 @@ use gossip_store::sqlite::SqliteStore;
 use gossip_ws::gossip::service::RETRY_AFTER_DRAIN;
 use gossip_ws::gossip::{DevToken, DevTokens, GossipService, ServiceConfig};
 use gossip_ws::listener;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Settings, TokenRole};
 use crate::{config, dev, token};
+
+/// Connections that may wait to be accepted: a crowd that comes back at once is not to be turned away, which costs its
+/// clients a second and more. The system may have a lower bound of its own.
+const BACKLOG: u32 = 4096;
 
 /// What HTTP requests under way get at the end, even where nothing is left of `DRAIN_TIMEOUT`.
 const LAST_REQUESTS: Duration = Duration::from_millis(100);
@@ -185,7 +190,7 @@ impl Daemon {
         let failed = |source| Error::Listen { address: format!("{host}:{}", settings.ws_port), source };
         let addresses = tokio::net::lookup_host((host, settings.ws_port)).await;
         let addresses = addresses.map_err(|error| Error::Usage(format!("WS_HOST: no such address: {error}")))?;
-        let listener = TcpListener::bind(&*addresses.collect::<Vec<_>>()).await.map_err(failed)?;
+        let listener = listen(addresses).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
 
         let dev_tokens = if is_dev { dev_tokens(settings, Arc::clone(&env))? } else { None };
@@ -258,9 +263,29 @@ fn refuse_or_warn_of_unknown() -> Result<(), Error> {
     Ok(())
 }
 
+/// Listens at the first address where that can be done.
+fn listen(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpListener> {
+    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let listening = socket.and_then(|socket| {
+            // Else a new process could not listen while old connections linger.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        });
+        match listening {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
 fn gateway_config(settings: &Settings, is_dev: bool) -> GatewayConfig {
     let default_access = if is_dev { RoomAccess::Open } else { RoomAccess::Claims };
     GatewayConfig {
+        shards: settings.shards.unwrap_or_else(|| GatewayConfig::default().shards),
         room_access: settings.room_access.unwrap_or(default_access),
         text: Limits {
             content: settings.max_content,
@@ -272,7 +297,6 @@ fn gateway_config(settings: &Settings, is_dev: bool) -> GatewayConfig {
         log_retention: settings.log_retention,
         max_rooms: settings.max_rooms_per_socket,
         queue: QueueConfig { lanes: settings.commit_lanes, timeout: settings.store_timeout, ..QueueConfig::default() },
-        ..GatewayConfig::default()
     }
 }
 

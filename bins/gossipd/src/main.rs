@@ -12,6 +12,7 @@ use gossip_store::queue::chain;
 use gossipd::config::{Cli, Command};
 use gossipd::daemon::{admin_token, key, open_store};
 use gossipd::{Daemon, Error, telemetry, token};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Gives memory back to the system when a crowd has left; glibc's allocator keeps nearly all of it. How soon it does is
@@ -58,7 +59,18 @@ async fn run(cli: &Cli) -> Result<(), Error> {
     }
 }
 
+/// A connection is a file descriptor: as many as the system allows, rather than the few that shells give by default.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    match raised {
+        Ok(()) => tracing::debug!(from = ?limit.current, to = ?limit.maximum, "file descriptors"),
+        Err(error) => tracing::warn!(%error, limit = ?limit.current, "the limit of file descriptors stays as it is"),
+    }
+}
+
 async fn serve(cli: &Cli) -> Result<(), Error> {
+    raise_file_limit();
     let failed = |source| Error::Listen { address: "signals".into(), source };
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
