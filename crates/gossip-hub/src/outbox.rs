@@ -110,6 +110,16 @@ pub trait Outbox: Send + Sync + 'static {
         }
     }
 
+    /// Queues a run and flushes, for where nothing else is to go with it; with `tracked` as [`Outbox::tracked_run`].
+    fn send_run(&self, run: &Run, tracked: bool) {
+        if tracked {
+            self.tracked_run(run)
+        } else {
+            self.run(run)
+        }
+        self.flush();
+    }
+
     /// Queues the answer to a request.
     fn reply(&self, to: &ReplyTo, reply: &Result<Reply, Refusal>);
 

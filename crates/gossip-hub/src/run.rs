@@ -37,6 +37,9 @@ impl Run {
     /// Their bytes on `wire`, one after another: put together the first time and shared from then on. `encode` is as for
     /// [`Event::encoded`].
     pub fn joined(&self, wire: Wire, encode: impl Fn(&Event) -> Encoded) -> &Bytes {
+        if let [event] = &*self.events {
+            return &event.encoded(wire, encode).frame;
+        }
         self.joined[wire as usize].get_or_init(|| {
             let frames = || self.events.iter().map(|event| &event.encoded(wire, &encode).frame);
             let mut joined = BytesMut::with_capacity(frames().map(Bytes::len).sum());

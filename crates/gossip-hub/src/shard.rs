@@ -43,6 +43,13 @@ struct Room {
     passed: Option<Seq>,
 }
 
+impl Room {
+    fn reach(&mut self, last: Seq) {
+        self.at = Some(self.at.map_or(last, |at| at.max(last)));
+        self.passed = Some(last);
+    }
+}
+
 struct Connection {
     peer: Arc<Peer>,
     user: Option<UserId>,
@@ -188,14 +195,43 @@ impl Shard {
             let Some(room) = self.rooms.get_mut(&run.room) else {
                 continue;
             };
-            let last = run.last();
-            room.at = Some(room.at.map_or(last, |at| at.max(last)));
-            room.passed = Some(last);
+            room.reach(run.last());
             for member in room.members.values_mut() {
                 member.pass_run(self.arrivals, run, &mut self.dirty, &mut self.delivered);
             }
             self.arrivals += run.run.events().len() as u64;
         }
+        self.answer_all(answers);
+    }
+
+    /// The first step of a commit that is the last of what there is to do, and of one run: it is written to each member
+    /// as it comes to it, rather than queued for all and then written. Those who are answered too get both together.
+    pub(crate) fn begin_sending(&mut self, run: &RoomRun, answers: &[Answer]) {
+        answers.iter().for_each(|answer| touch(&mut self.dirty, &answer.peer));
+        if let Some(room) = self.rooms.get_mut(&run.room) {
+            room.reach(run.last());
+        }
+    }
+
+    /// Sends to so many members, from a place in the room on; false if there are no more. Nothing else may be handled
+    /// before all have it.
+    pub(crate) fn send_some(&mut self, run: &RoomRun, from: usize, count: usize) -> bool {
+        let Some(room) = self.rooms.get_mut(&run.room) else {
+            return false;
+        };
+        for member in room.members.values_mut().skip(from).take(count) {
+            member.send_run(self.arrivals, run, &mut self.dirty, &mut self.delivered);
+        }
+        from + count < room.members.len()
+    }
+
+    /// The last step.
+    pub(crate) fn end_sending(&mut self, run: &RoomRun, answers: Vec<Answer>) {
+        self.arrivals += run.run.events().len() as u64;
+        self.answer_all(answers);
+    }
+
+    fn answer_all(&mut self, answers: Vec<Answer>) {
         for Answer { peer, asked, reply } in answers {
             self.answer(&peer, &asked, &reply);
             peer.under_way.finish(1);

@@ -71,6 +71,18 @@ impl Member {
         }
     }
 
+    /// As [`Member::pass_run`], and sends it at once where nothing else is to go with it.
+    pub(super) fn send_run(&mut self, arrivals: u64, run: &RoomRun, dirty: &mut Vec<Arc<Peer>>, delivered: &mut u64) {
+        if let Membership::Live { after } = self.membership
+            && run.first > after
+            && self.peer.send_run(&run.run)
+        {
+            *delivered += run.run.events().len() as u64;
+        } else {
+            self.pass_run(arrivals, run, dirty, delivered);
+        }
+    }
+
     /// Sends an event on, keeps it for later, or drops what the member has already.
     pub(super) fn pass(
         &mut self,

@@ -140,21 +140,37 @@ impl Peer {
 
     /// As [`Peer::event`], for each of a run.
     pub(super) fn run(&self, run: &Run) {
-        if let [event] = run.events() {
-            return self.event(event);
+        match self.pass_run(run) {
+            Some(false) => self.outbox.run(run),
+            Some(true) => self.outbox.tracked_run(run),
+            None => run.events().iter().for_each(|event| self.event(event)),
         }
-        let Some(tracked) = &self.tracked else { return self.outbox.run(run) };
-        let mut seen = tracked.seen();
-        match RoomRun::positions(run) {
-            Some((first, last)) if seen.is_just_before(first) => {
-                seen.pass(last);
-                self.outbox.tracked_run(run);
-            }
-            _ => {
-                drop(seen);
+    }
+
+    /// As [`Peer::run`], and sends it, if nothing waits for the next flush; false if something does.
+    pub(super) fn send_run(&self, run: &Run) -> bool {
+        if self.dirty.load(Relaxed) {
+            return false;
+        }
+        match self.pass_run(run) {
+            Some(tracked) => self.outbox.send_run(run, tracked),
+            None => {
                 run.events().iter().for_each(|event| self.event(event));
+                self.outbox.flush();
             }
         }
+        true
+    }
+
+    /// Notes a run as seen, where the events' own positions will do as offsets; none where they will not. Says whether
+    /// there are offsets at all.
+    fn pass_run(&self, run: &Run) -> Option<bool> {
+        let Some(tracked) = &self.tracked else { return Some(false) };
+        let mut seen = tracked.seen();
+        let (first, last) = RoomRun::positions(run).filter(|(first, _)| seen.is_just_before(*first))?;
+        debug_assert!(first <= last);
+        seen.pass(last);
+        Some(true)
     }
 
     /// Queues an event of a room that is being caught up with: other rooms are further.

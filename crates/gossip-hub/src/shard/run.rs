@@ -5,14 +5,26 @@ use std::time::{Duration, Instant};
 
 use gossip_core::env::Env;
 
-use super::{Item, Shard};
+use super::{Answer, Item, Shard};
 use crate::inbox::Inbox;
+use crate::run::RoomRun;
 
 /// How often deadlines are looked at: a token ends within 1 s of its time (contract §1).
 const TICK: Duration = Duration::from_millis(250);
 
 /// After so many flushes others get their turn.
 const FLUSHES_AT_ONCE: usize = 128;
+
+/// Writes a run to the members of its room one by one: nothing else waits that could go with it.
+async fn send(shard: &mut Shard, run: &RoomRun, answers: Vec<Answer>) {
+    shard.begin_sending(run, &answers);
+    let mut from = 0;
+    while shard.send_some(run, from, FLUSHES_AT_ONCE) {
+        from += FLUSHES_AT_ONCE;
+        tokio::task::yield_now().await;
+    }
+    shard.end_sending(run, answers);
+}
 
 /// Runs a shard until the task is ended.
 pub(crate) async fn run(mut shard: Shard, inbox: Arc<Inbox<Item>>, env: Arc<dyn Env>) {
@@ -24,9 +36,16 @@ pub(crate) async fn run(mut shard: Shard, inbox: Arc<Inbox<Item>>, env: Arc<dyn 
             () = inbox.take(&mut items) => {}
             _ = ticks.tick() => shard.tick(env.now()),
         }
-        for item in items.drain(..) {
-            shard.handle(item);
+        let mut rest = items.drain(..);
+        while let Some(item) = rest.next() {
+            match item {
+                Item::Committed { runs, answers } if rest.len() == 0 && runs.len() == 1 => {
+                    send(&mut shard, &runs[0], answers).await;
+                }
+                item => shard.handle(item),
+            }
         }
+        drop(rest);
         if items.capacity() > 1024 {
             items = Vec::new();
         }

@@ -230,6 +230,11 @@ impl Session {
             return;
         };
         let flush = writer.try_flush();
+        self.flushed(state, flush);
+    }
+
+    /// What follows from an attempt to send.
+    fn flushed(&self, state: &mut State, flush: Flush) {
         state.drained();
         match flush {
             Flush::Flushed => {}

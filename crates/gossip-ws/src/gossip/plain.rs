@@ -112,13 +112,23 @@ fn text(event: &Event) -> String {
     encode_event(event.name(), event.data())
 }
 
+impl PlainOutbox {
+    fn queue(&self, run: &Run, flush: bool) {
+        self.0.queue_joined(|| joined(run, Wire::Plain, text), || frames(run, Wire::Plain, text), flush);
+    }
+}
+
 impl Outbox for PlainOutbox {
     fn event(&self, event: &Arc<Event>) {
         self.0.queue(&[frame(event, Wire::Plain, text)]);
     }
 
     fn run(&self, run: &Run) {
-        self.0.queue_joined(|| joined(run, Wire::Plain, text), || frames(run, Wire::Plain, text));
+        self.queue(run, false);
+    }
+
+    fn send_run(&self, run: &Run, _: bool) {
+        self.queue(run, true);
     }
 
     fn reply(&self, to: &ReplyTo, reply: &Result<Reply, Refusal>) {

@@ -183,6 +183,21 @@ fn text_at_position(event: &HubEvent) -> String {
     text_at(event, &event.position().unwrap_or_default().0)
 }
 
+impl SocketOutbox {
+    fn queue(&self, run: &Run, tracked: bool, flush: bool) {
+        if tracked {
+            let wire = Wire::SocketIoOffset;
+            self.socket.queue_joined(
+                || joined(run, wire, text_at_position),
+                || frames(run, wire, text_at_position),
+                flush,
+            );
+        } else {
+            self.socket.queue_joined(|| joined(run, Wire::SocketIo, text), || frames(run, Wire::SocketIo, text), flush);
+        }
+    }
+}
+
 impl Outbox for SocketOutbox {
     fn event(&self, event: &Arc<HubEvent>) {
         self.socket.queue(&[frame(event, Wire::SocketIo, text)]);
@@ -198,12 +213,15 @@ impl Outbox for SocketOutbox {
     }
 
     fn run(&self, run: &Run) {
-        self.socket.queue_joined(|| joined(run, Wire::SocketIo, text), || frames(run, Wire::SocketIo, text));
+        self.queue(run, false, false);
     }
 
     fn tracked_run(&self, run: &Run) {
-        let wire = Wire::SocketIoOffset;
-        self.socket.queue_joined(|| joined(run, wire, text_at_position), || frames(run, wire, text_at_position));
+        self.queue(run, true, false);
+    }
+
+    fn send_run(&self, run: &Run, tracked: bool) {
+        self.queue(run, tracked, true);
     }
 
     fn reply(&self, to: &ReplyTo, reply: &Result<Reply, Refusal>) {

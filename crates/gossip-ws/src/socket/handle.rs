@@ -69,8 +69,9 @@ impl Socket {
         &self,
         joined: impl FnOnce() -> &'a Bytes,
         each: impl FnOnce() -> F,
+        flush: bool,
     ) -> bool {
-        self.is_connected() && self.0.session.queue_joined(joined, each)
+        self.is_connected() && self.0.session.queue_joined(joined, each, flush)
     }
 
     /// [`Session::flush`].

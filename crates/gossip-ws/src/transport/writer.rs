@@ -113,6 +113,29 @@ impl WsWriter {
         Arc::clone(&self.socket)
     }
 
+    /// [`push`](Self::push) and [`try_flush`](Self::try_flush), without the queue if it is empty and the socket takes all.
+    pub fn push_and_flush(&mut self, frame: &Bytes) -> Flush {
+        if !self.queue.is_empty() {
+            self.push(frame.clone());
+            return self.try_flush();
+        }
+        match self.socket.try_write(frame) {
+            Ok(0) => Flush::Failed,
+            Ok(written) if written == frame.len() => Flush::Flushed,
+            Ok(written) => {
+                self.push(frame.clone());
+                self.advance(written);
+                self.try_flush()
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.push(frame.clone());
+                self.blocked = true;
+                Flush::Blocked
+            }
+            Err(_) => Flush::Failed,
+        }
+    }
+
     /// Writes as much as the socket takes, without waiting.
     pub fn try_flush(&mut self) -> Flush {
         self.blocked = false;
@@ -241,5 +264,24 @@ mod tests {
         let mut rest = Vec::new();
         client.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, b"jop");
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_in_part_stays_whole() {
+        let (mut writer, mut client) = pair().await;
+        let large = Bytes::from(vec![b'x'; 32 << 20]);
+        assert_eq!(writer.push_and_flush(&large), Flush::Blocked);
+        assert!(writer.sent > 0 && writer.queued() < large.len() + FRAME_COST);
+        // Behind what waits, in order.
+        assert_eq!(writer.push_and_flush(&Bytes::from_static(b"dropped")), Flush::Blocked);
+        writer.drop_queued();
+        writer.push(Bytes::from_static(b"end"));
+        let end = tokio::spawn(writer.finish(Instant::now() + std::time::Duration::from_secs(30)));
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).await.unwrap();
+        drop(client);
+        end.await.unwrap();
+        assert_eq!(got.len(), large.len() + 3);
+        assert!(got.ends_with(b"xend"));
     }
 }

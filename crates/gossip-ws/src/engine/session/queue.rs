@@ -28,24 +28,33 @@ impl Session {
     }
 
     /// As [`queue`](Self::queue), for text frames that are there in one piece too: `joined` is their bytes one after
-    /// another, which count as one frame; `each` is for a transport that has no frames.
+    /// another, which count as one frame; `each` is for a transport that has no frames. With `flush` they are sent at
+    /// once, together with what waits.
     pub fn queue_joined<'a, F: Iterator<Item = Frame>>(
         &self,
         joined: impl FnOnce() -> &'a Bytes,
         each: impl FnOnce() -> F,
+        flush: bool,
     ) -> bool {
         let mut state = self.lock();
         if !matches!(state.link, Link::WebSocket(_)) {
             drop(state);
-            return self.queue(&each().collect::<Vec<_>>());
+            let frames: Vec<_> = each().collect();
+            return if flush { self.send(&frames) } else { self.queue(&frames) };
         }
         let joined = joined();
         if !self.admit(&mut state, joined.len() + FRAME_COST) {
             return false;
         }
-        if let Link::WebSocket(writer) = &mut state.link {
-            writer.push(joined.clone());
-        }
+        let flushed = match &mut state.link {
+            Link::WebSocket(writer) if flush && !writer.is_blocked() => writer.push_and_flush(joined),
+            Link::WebSocket(writer) => {
+                writer.push(joined.clone());
+                return true;
+            }
+            Link::Polling(_) | Link::Gone => return true,
+        };
+        self.flushed(&mut state, flushed);
         true
     }
 
