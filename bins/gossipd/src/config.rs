@@ -159,6 +159,9 @@ pub struct Settings {
     /// Transactions that may be under way at once: more than one may pay on Postgres with many cores.
     #[arg(long, env, hide_env_values = true, value_name = "COMMIT_LANES", default_value = "1", value_parser = lanes)]
     pub commit_lanes: usize,
+    /// Under load, the least time from one transaction to the next; 0ms for none.
+    #[arg(long, env, hide_env_values = true, value_name = "COMMIT_DELAY", default_value = "5ms", value_parser = delay)]
+    pub commit_delay: Duration,
     /// How many tasks share the connections and write to them [default: one a core].
     #[arg(long, env, hide_env_values = true, value_name = "SHARDS", value_parser = shards)]
     pub shards: Option<usize>,
@@ -268,6 +271,17 @@ fn duration(text: &str) -> Result<Duration, String> {
     match number.checked_mul(millis_each) {
         Some(millis @ 1..=31_536_000_000) => Ok(Duration::from_millis(millis)),
         _ => Err("a duration is more than nothing and at most a year".into()),
+    }
+}
+
+/// As [`duration`], or none.
+fn delay(text: &str) -> Result<Duration, String> {
+    match text {
+        "0" | "0ms" | "0s" => Ok(Duration::ZERO),
+        _ => duration(text).and_then(|delay| {
+            let is_short = delay <= Duration::from_secs(1);
+            is_short.then_some(delay).ok_or_else(|| "must be from 0ms to 1s".into())
+        }),
     }
 }
 

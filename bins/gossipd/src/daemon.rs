@@ -296,7 +296,12 @@ fn gateway_config(settings: &Settings, is_dev: bool) -> GatewayConfig {
         auth_timeout: settings.auth_timeout,
         log_retention: settings.log_retention,
         max_rooms: settings.max_rooms_per_socket,
-        queue: QueueConfig { lanes: settings.commit_lanes, timeout: settings.store_timeout, ..QueueConfig::default() },
+        queue: QueueConfig {
+            lanes: settings.commit_lanes,
+            delay: settings.commit_delay,
+            timeout: settings.store_timeout,
+            ..QueueConfig::default()
+        },
     }
 }
 

@@ -167,7 +167,9 @@ fn short_enough(field: &'static str, text: String, max: usize) -> Result<Text, R
 
 /// Control characters go first: taking one out from between a letter and its accent leaves what NFC must join.
 fn normalise(raw: &str) -> String {
-    let text: String = raw.chars().filter(|&c| !c.is_control() || c == '\n' || c == '\t').nfc().collect();
+    let visible = raw.chars().filter(|&c| !c.is_control() || c == '\n' || c == '\t');
+    // ASCII is NFC as it is.
+    let text: String = if raw.is_ascii() { visible.collect() } else { visible.nfc().collect() };
     let trimmed = text.trim();
     if trimmed.len() == text.len() { text } else { trimmed.to_owned() }
 }

@@ -58,6 +58,8 @@ pub struct Writes {
     pub new_intents: Vec<Arc<Intent>>,
     /// Rows whose status, counts or `updatedAt` changed.
     pub changed_intents: Vec<Arc<Intent>>,
+    /// Those of them whose status may have changed.
+    pub new_statuses: HashSet<IntentId>,
     /// Votes as they stand now; `None` where one was taken back.
     pub votes: Vec<(IntentId, UserId, Option<Vote>)>,
     /// Rows to insert.
@@ -142,6 +144,7 @@ struct Run<'a> {
     facts: Facts,
     new_intents: Vec<IntentId>,
     changed_intents: HashSet<IntentId>,
+    new_statuses: HashSet<IntentId>,
     changed_votes: HashSet<(IntentId, UserId)>,
     /// Where in `events` each intent's `vote` event is.
     voted: HashMap<IntentId, usize>,
@@ -159,6 +162,7 @@ impl<'a> Run<'a> {
             facts,
             new_intents: Vec::new(),
             changed_intents: HashSet::new(),
+            new_statuses: HashSet::new(),
             changed_votes: HashSet::new(),
             voted: HashMap::new(),
             events: Vec::new(),
@@ -296,6 +300,7 @@ impl<'a> Run<'a> {
         change.apply(&mut after, self.now);
         let intent = Arc::new(after);
         self.changed_intents.insert(intent.id);
+        self.new_statuses.insert(intent.id);
         self.facts.intents.insert(intent.id, Arc::clone(&intent));
         let reason = reason.map(|reason| reason.as_str().to_owned());
         let metadata = json!({ "oldStatus": change.old, "newStatus": change.new });
@@ -377,13 +382,14 @@ impl<'a> Run<'a> {
     }
 
     fn into_writes(self, log: Vec<LogEvent>, requests: Vec<RequestRow>) -> Writes {
-        let Run { facts, changed_intents, changed_votes, touched_rooms, .. } = self;
+        let Run { facts, changed_intents, new_statuses, changed_votes, touched_rooms, .. } = self;
         let find = |id: &IntentId| facts.intents.get(id).cloned();
         let changed = |id: &&IntentId| !self.new_intents.contains(id);
         Writes {
             now: self.now,
             new_intents: self.new_intents.iter().filter_map(find).collect(),
             changed_intents: changed_intents.iter().filter(changed).filter_map(find).collect(),
+            new_statuses,
             votes: changed_votes.into_iter().map(|key| (key.0, key.1, facts.votes.get(&key).copied())).collect(),
             updates: self.updates,
             rooms: touched_rooms

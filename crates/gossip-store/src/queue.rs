@@ -1,10 +1,12 @@
 //! Group commit: commands queue for a lane, and whatever has queued while the lane's last transaction was under way
-//! goes into the next one. There is no timer: a command that comes alone is carried out alone and at once. A user's
+//! goes into the next one. A command that comes alone is carried out alone and at once; under a steady load a batch may
+//! wait a few milliseconds for more ([`Config::delay`]). A user's
 //! commands go through one lane, so they take effect in the order sent. No rule and no SQL is here.
 //!
 //! While the store works a full queue makes those wait who submit, and nothing is refused. When it fails, what waits
 //! for too long is refused as `unavailable`, so that clients are told in time.
 
+mod gather;
 mod order;
 
 use std::future::Future;
@@ -17,8 +19,9 @@ use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Outcome;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
+use self::gather::Gather;
 use crate::{Error, LogEvent, Store, StoreFuture};
 
 /// Bounds of the queue.
@@ -31,13 +34,18 @@ pub struct Config {
     pub capacity: usize,
     /// The most commands of one transaction.
     pub max_batch: usize,
+    /// Under load, the least time from the begin of one transaction to that of the next. It costs a command so much at
+    /// most, and saves most of what a transaction for each would cost. Nothing waits that comes alone, or where waiting
+    /// brought nothing before.
+    pub delay: Duration,
     /// `STORE_TIMEOUT`: a command that has waited so long for a store that fails is refused.
     pub timeout: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { lanes: 1, capacity: 4096, max_batch: 512, timeout: Duration::from_secs(2) }
+        let (delay, timeout) = (Duration::from_millis(5), Duration::from_secs(2));
+        Config { lanes: 1, capacity: 4096, max_batch: 512, delay, timeout }
     }
 }
 
@@ -129,6 +137,7 @@ impl<T: Send> Lane<T> {
     async fn run(self, mut queue: mpsc::Receiver<Waiting<T>>) {
         let mut next = Vec::with_capacity(self.config.max_batch);
         let mut is_failing = false;
+        let mut gather = Gather::new(self.config.delay);
         loop {
             if next.is_empty() && queue.recv_many(&mut next, self.config.max_batch).await == 0 {
                 return;
@@ -153,6 +162,7 @@ impl<T: Send> Lane<T> {
                     continue;
                 }
             }
+            self.gather(&mut gather, &mut queue, &mut next).await;
             let batch = std::mem::replace(&mut next, Vec::with_capacity(self.config.max_batch));
             let (commands, tickets): (Vec<_>, Vec<_>) =
                 batch.into_iter().map(|waiting| (waiting.command, waiting.ticket)).unzip();
@@ -163,6 +173,23 @@ impl<T: Send> Lane<T> {
                 return;
             }
         }
+    }
+
+    /// Lets a batch become larger, where that is worth its while.
+    async fn gather(&self, gather: &mut Gather, queue: &mut mpsc::Receiver<Waiting<T>>, next: &mut Vec<Waiting<T>>) {
+        if let Some(due) = gather.due(Instant::now()) {
+            let before = next.len();
+            for look in Gather::looks(due, Instant::now()) {
+                sleep_until(look).await;
+                let had = next.len();
+                self.fill(queue, next);
+                if next.len() == had || next.len() == self.config.max_batch {
+                    break;
+                }
+            }
+            gather.waited(next.len() - before);
+        }
+        gather.begin(Instant::now());
     }
 
     /// Takes from the queue what is there, up to a batch.

@@ -6,11 +6,14 @@ mod log;
 mod read;
 mod recovery;
 mod rows;
+mod script;
 #[doc(hidden)]
 pub mod sql;
+mod writer;
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gossip_core::command::Command;
@@ -21,6 +24,7 @@ use gossip_proto::timestamp::Timestamp;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+use self::writer::Writer;
 use crate::{
     Committed, Cursor, Error, JoinQuery, LogEvent, Paged, Position, Recovery, RecoveryChange, RoomSnapshot, Seen,
     Standing, Store, StoreFuture,
@@ -29,10 +33,18 @@ use crate::{
 /// How many connections read beside the one that writes.
 const READERS: u32 = 4;
 
+/// How many pages of 4 KiB the WAL grows by before they are written to the file. Most that is written goes to the same few
+/// hundred pages again, and so into the file once rather than many times.
+const CHECKPOINT_PAGES: &str = "8000";
+
+/// The pages that the writing connection keeps in memory, in KiB (negative, as SQLite has it): what rooms that are busy
+/// write to.
+const WRITER_CACHE: &str = "-16000";
+
 /// A SQLite database that keeps gossip.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    writer: SqlitePool,
+    writer: Arc<Writer>,
     readers: SqlitePool,
 }
 
@@ -63,20 +75,25 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(timeout / 2)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .disable_statement_logging();
+        let open = || Error::while_("opening the database");
+        let writer =
+            Writer::connect(&options.clone().pragma("cache_size", WRITER_CACHE), timeout / 2).await.map_err(open())?;
+        {
+            let mut writing = writer.acquire().await.map_err(open())?;
+            let connection = writing.connection().map_err(open())?;
+            sqlx::migrate!("../../migrations/sqlite").run(connection).await.map_err(Error::Migration)?;
+        }
         // The defaults would probe a connection before every use and replace it now and then: for a file, mere cost.
-        let pool = || {
-            SqlitePoolOptions::new()
-                .test_before_acquire(false)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .acquire_timeout(timeout / 2)
-        };
-        let open = Error::while_("opening the database");
-        let writer = pool().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
-        sqlx::migrate!("../../migrations/sqlite").run(&writer).await.map_err(Error::Migration)?;
-        let readers = pool().max_connections(READERS).connect_lazy_with(options);
-        Ok(SqliteStore { writer, readers })
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(timeout / 2)
+            .connect_lazy_with(options);
+        Ok(SqliteStore { writer: Arc::new(writer), readers })
     }
 }
 
@@ -160,8 +177,7 @@ impl Store for SqliteStore {
     fn close(&self) -> StoreFuture<'_, ()> {
         Box::pin(async {
             self.readers.close().await;
-            self.writer.close().await;
-            Ok(())
+            self.writer.close().await.map_err(Error::while_("closing the database"))
         })
     }
 }

@@ -231,7 +231,40 @@ fn command(user: u128) -> Command {
 }
 
 fn config() -> Config {
-    Config { timeout: TIMEOUT, ..Config::default() }
+    Config { timeout: TIMEOUT, delay: Duration::ZERO, ..Config::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_load_a_batch_waits_for_more_and_alone_for_nothing() {
+    let delay = Duration::from_millis(5);
+    let mut bench = Bench::new(Config { delay, ..config() }, []).await;
+    bench.end(10);
+    let began = Instant::now();
+    bench.submit(0).await;
+    bench.told(&["0 NotFound"]).await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    // The next come soon after: one transaction, not sooner than the delay after the last began.
+    for ticket in 1..=3 {
+        bench.submit(ticket).await;
+        tokio::task::yield_now().await;
+    }
+    bench.told(&["1 NotFound", "2 NotFound", "3 NotFound"]).await;
+    assert_eq!(*bench.store.batches.lock().unwrap(), [1, 3]);
+    assert!(began.elapsed() <= delay, "{:?}", began.elapsed());
+    // After a rest nothing waits.
+    tokio::time::advance(2 * delay).await;
+    let rested = Instant::now();
+    bench.submit(4).await;
+    bench.told(&["4 NotFound"]).await;
+    assert_eq!(rested.elapsed(), Duration::ZERO);
+    // Nobody else comes: a look is all that is waited for, and the next does not wait at all.
+    bench.submit(5).await;
+    bench.told(&["5 NotFound"]).await;
+    let looked = rested.elapsed();
+    assert!(looked > Duration::ZERO && looked < delay, "{looked:?}");
+    bench.submit(6).await;
+    bench.told(&["6 NotFound"]).await;
+    assert_eq!(rested.elapsed(), looked);
 }
 
 #[tokio::test(start_paused = true)]

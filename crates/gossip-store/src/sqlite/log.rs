@@ -7,14 +7,17 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::rows::{LogRow, json_text, seq};
 use super::sql;
+use super::writer::Writer;
 use crate::rows::column;
 use crate::standing::{self, Found, LogEnds};
 use crate::{Error, LogEvent, Position, Seen, Standing};
 
 /// Read where commits are made: all that were begun before have ended by then.
-pub(super) async fn position(writer: &SqlitePool) -> Result<Position, Error> {
-    let position: i64 =
-        sqlx::query_scalar(sql::POSITION).fetch_one(writer).await.map_err(Error::while_("reading the position"))?;
+pub(super) async fn position(writer: &Writer) -> Result<Position, Error> {
+    let doing = || Error::while_("reading the position");
+    let mut writing = writer.acquire().await.map_err(doing())?;
+    let connection = writing.connection().map_err(doing())?;
+    let position: i64 = sqlx::query_scalar(sql::POSITION).fetch_one(connection).await.map_err(doing())?;
     Ok(Position(position.unsigned_abs()))
 }
 

@@ -4,10 +4,12 @@
 use gossip_proto::id::{Pid, RoomId, Seq};
 use gossip_proto::timestamp::Timestamp;
 use serde_json::json;
+use sqlx::Connection;
 use sqlx::sqlite::SqlitePool;
 
 use super::rows::{bulk, json_text, seq};
 use super::sql;
+use super::writer::Writer;
 use crate::recovery::RecoveryWrites;
 use crate::rows::column;
 use crate::{Error, Recovery, RecoveryChange};
@@ -27,9 +29,11 @@ pub(super) async fn recovery(pool: &SqlitePool, pid: Pid) -> Result<Option<Recov
     Ok(Some(Recovery { user, rooms }))
 }
 
-pub(super) async fn keep(pool: &SqlitePool, changes: &[RecoveryChange], now: Timestamp) -> Result<(), Error> {
+pub(super) async fn keep(writer: &Writer, changes: &[RecoveryChange], now: Timestamp) -> Result<(), Error> {
     let writes = RecoveryWrites::of(changes);
-    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(Error::while_("beginning to keep recoveries"))?;
+    let doing = || Error::while_("beginning to keep recoveries");
+    let mut writing = writer.acquire().await.map_err(doing())?;
+    let mut tx = writing.connection().map_err(doing())?.begin_with("BEGIN IMMEDIATE").await.map_err(doing())?;
     let opened: Vec<_> = writes.opened.iter().map(|(pid, user)| json!([pid, user, now])).collect();
     bulk(&mut tx, sql::KEEP_OPENED, &opened).await?;
     let (joined, left) = writes.rooms.iter().partition::<Vec<&_>, _>(|(.., seq)| seq.is_some());
@@ -42,21 +46,24 @@ pub(super) async fn keep(pool: &SqlitePool, changes: &[RecoveryChange], now: Tim
     tx.commit().await.map_err(Error::while_("keeping recoveries"))
 }
 
-pub(super) async fn touch(pool: &SqlitePool, pids: &[Pid], now: Timestamp) -> Result<(), Error> {
-    sqlx::query(r#"UPDATE "gossip_recoveries" SET "seenAt" = ?2 WHERE "pid" IN (SELECT "value" FROM json_each(?1))"#)
+pub(super) async fn touch(writer: &Writer, pids: &[Pid], now: Timestamp) -> Result<(), Error> {
+    let doing = || Error::while_("noting that connections live");
+    let mut writing = writer.acquire().await.map_err(doing())?;
+    sqlx::query(sql::TOUCH)
         .bind(json_text(pids)?)
         .bind(now.to_string())
-        .execute(pool)
+        .execute(writing.connection().map_err(doing())?)
         .await
-        .map_err(Error::while_("noting that connections live"))?;
+        .map_err(doing())?;
     Ok(())
 }
 
-pub(super) async fn prune(pool: &SqlitePool, before: Timestamp, limit: u64) -> Result<u64, Error> {
+pub(super) async fn prune(writer: &Writer, before: Timestamp, limit: u64) -> Result<u64, Error> {
     let doing = || Error::while_("pruning");
     let mut went = 0;
     for kind in [&[sql::PRUNE_LOG][..], &[sql::PRUNE_REQUESTS], &[sql::PRUNE_RECOVERY_ROOMS, sql::PRUNE_RECOVERIES]] {
-        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(doing())?;
+        let mut writing = writer.acquire().await.map_err(doing())?;
+        let mut tx = writing.connection().map_err(doing())?.begin_with("BEGIN IMMEDIATE").await.map_err(doing())?;
         let mut rows = 0;
         for statement in kind {
             let done = sqlx::query(*statement).bind(before.to_string()).bind(column(limit));

@@ -1,30 +1,37 @@
 //! Every statement of the SQLite store, in one place so that a test can have each explained. Sets of rows travel as one
 //! JSON array. A statement reads by key or in the order of an index, never a table as a whole.
 
+/// The last position given, while loading a batch. Rows that are loaded together say first what they are.
+pub const LOAD_POSITION: &str = r#"SELECT 0, "position" FROM "gossip_position" WHERE "one" = 1"#;
+
 /// The last position given.
 pub const POSITION: &str = r#"SELECT "position" FROM "gossip_position" WHERE "one" = 1"#;
 
 /// The intents `?1`.
-pub const LOAD_INTENTS: &str = r#"SELECT i.* FROM json_each(?1) k CROSS JOIN "gossip_intents" i ON i."id" = k."value""#;
+pub const LOAD_INTENTS: &str =
+    r#"SELECT 1, i.* FROM json_each(?1) k CROSS JOIN "gossip_intents" i ON i."id" = k."value""#;
+
+/// The seqs of the rooms `?1`, and of those of the intents `?2`.
+pub const LOAD_ROOMS: &str = r#"
+SELECT 2, r."roomId", r."seq" FROM (
+  SELECT "value" AS "roomId" FROM json_each(?1)
+  UNION SELECT i."roomId" FROM json_each(?2) k CROSS JOIN "gossip_intents" i ON i."id" = k."value"
+) wanted CROSS JOIN "gossip_rooms" r ON r."roomId" = wanted."roomId""#;
 
 /// The votes of pairs of intent and user.
 pub const LOAD_VOTES: &str = r#"
-SELECT v."intentId", v."userId", v."action" FROM json_each(?1) k CROSS JOIN "gossip_votes" v
+SELECT 3, v."intentId", v."userId", v."action" FROM json_each(?1) k CROSS JOIN "gossip_votes" v
   ON v."intentId" = k."value" ->> 0 AND v."userId" = k."value" ->> 1"#;
 
-/// The seqs of rooms.
-pub const LOAD_ROOMS: &str = r#"
-SELECT r."roomId", r."seq" FROM json_each(?1) k CROSS JOIN "gossip_rooms" r ON r."roomId" = k."value""#;
+/// The request ids, by pairs of user and id, that were used before.
+pub const LOAD_REQUESTS: &str = r#"
+SELECT 4, r."userId", r."requestId", r."fingerprint", r."result" FROM json_each(?1) k
+CROSS JOIN "gossip_requests" r ON r."userId" = k."value" ->> 0 AND r."requestId" = k."value" ->> 1"#;
 
 /// Which pairs of room and user are memberships.
 pub const LOAD_MEMBERS: &str = r#"
 SELECT m."roomId", m."userId" FROM json_each(?1) k CROSS JOIN "gossip_room_members" m
   ON m."roomId" = k."value" ->> 0 AND m."userId" = k."value" ->> 1"#;
-
-/// The request ids, by pairs of user and id, that were used before.
-pub const LOAD_REQUESTS: &str = r#"
-SELECT r."userId", r."requestId", r."fingerprint", r."result" FROM json_each(?1) k
-CROSS JOIN "gossip_requests" r ON r."userId" = k."value" ->> 0 AND r."requestId" = k."value" ->> 1"#;
 
 /// New intents.
 pub const WRITE_INTENTS: &str = r#"
@@ -33,7 +40,12 @@ INSERT INTO "gossip_intents"
 SELECT "value" ->> 0, "value" ->> 1, "value" ->> 2, "value" ->> 3, "value" ->> 4, "value" ->> 5, "value" ->> 6,
        "value" ->> 7, "value" ->> 8 FROM json_each(?1)"#;
 
-/// Intents that changed.
+/// Intents whose counts changed. A column that is set is written in all its indexes, changed or not; here there are none.
+pub const COUNT_INTENTS: &str = r#"
+UPDATE "gossip_intents" SET "upvotes" = k."value" ->> 1, "downvotes" = k."value" ->> 2, "updatedAt" = k."value" ->> 3
+FROM json_each(?1) k WHERE "gossip_intents"."id" = k."value" ->> 0"#;
+
+/// Intents of which more changed.
 pub const CHANGE_INTENTS: &str = r#"
 UPDATE "gossip_intents" SET "status" = k."value" ->> 1, "upvotes" = k."value" ->> 2, "downvotes" = k."value" ->> 3,
   "updatedAt" = k."value" ->> 4
@@ -199,6 +211,7 @@ DELETE FROM "gossip_recoveries" WHERE "pid" IN
 
 /// All of them, by name.
 pub const ALL: &[(&str, &str)] = &[
+    ("LOAD_POSITION", LOAD_POSITION),
     ("POSITION", POSITION),
     ("LOAD_INTENTS", LOAD_INTENTS),
     ("LOAD_VOTES", LOAD_VOTES),
@@ -206,6 +219,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("LOAD_MEMBERS", LOAD_MEMBERS),
     ("LOAD_REQUESTS", LOAD_REQUESTS),
     ("WRITE_INTENTS", WRITE_INTENTS),
+    ("COUNT_INTENTS", COUNT_INTENTS),
     ("CHANGE_INTENTS", CHANGE_INTENTS),
     ("WRITE_VOTES", WRITE_VOTES),
     ("DELETE_VOTES", DELETE_VOTES),

@@ -147,7 +147,12 @@ impl WsWriter {
                 *slice = IoSlice::new(&frame[std::mem::take(&mut skip)..]);
                 count += 1;
             }
-            match self.socket.try_write_vectored(&slices[..count]) {
+            let written = match &slices[..count] {
+                // A little cheaper, and the common case.
+                [slice] => self.socket.try_write(slice),
+                slices => self.socket.try_write_vectored(slices),
+            };
+            match written {
                 Ok(0) => return Flush::Failed,
                 Ok(written) => self.advance(written),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
