@@ -1,5 +1,6 @@
 //! `cargo xtask loadtest`: builds the server and the load test for release and runs the latter.
-//! What is measured, and how, is the business of gossip-loadtest; a Postgres to measure on can be had here.
+//! What is measured, and how, is the business of gossip-loadtest; a Postgres to measure on and servers to measure
+//! beside ours can be had here.
 
 use std::{
     env,
@@ -10,7 +11,7 @@ use std::{
 use crate::{
     error::Error,
     exec::{self, Workspace},
-    postgres,
+    peers, postgres,
 };
 
 #[derive(clap::Args)]
@@ -18,9 +19,9 @@ pub(crate) struct Args {
     /// Measure on a temporary Postgres with its default settings, fsync included
     #[arg(long)]
     postgres: bool,
-    /// The scenario and its options
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "SCENARIO", required = true)]
-    scenario: Vec<OsString>,
+    /// The scenario and its options; none for the default one
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "SCENARIO")]
+    pub(crate) scenario: Vec<OsString>,
 }
 
 /// Answers the load test's own exit code; 1 if a signal ended it.
@@ -29,6 +30,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode, Error>
     let program = |name: &str| workspace.target.join("release").join(format!("{name}{}", env::consts::EXE_SUFFIX));
     let mut command = Command::new(program("gossip-loadtest"));
     command.args(&args.scenario).env("GOSSIPD_BIN", program("gossipd"));
+    peers::provide(workspace, &args.scenario, &mut command)?;
     let cluster = if args.postgres { Some(postgres::start()?) } else { None };
     if let Some(cluster) = &cluster {
         command.args(["--database-url", &cluster.url()]);

@@ -8,6 +8,7 @@ mod exec;
 mod loadtest;
 mod migrate;
 mod needs;
+mod peers;
 mod postgres;
 mod steps;
 mod test;
@@ -83,5 +84,14 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
         assert_eq!(command_names(), ["test", "ci", "tidy", "migrate", "postgres", "loadtest"]);
+    }
+    #[test]
+    fn what_follows_loadtest_is_passed_on() {
+        for line in ["", "votes --compare", "fanout --server=loop --help", "--server loop"] {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let cli = Cli::try_parse_from(["xtask", "loadtest"].iter().chain(&words)).unwrap();
+            let Command::Loadtest(args) = cli.command else { panic!("another command") };
+            assert_eq!(args.scenario, words);
+        }
     }
 }

@@ -143,7 +143,7 @@ fn python(workspace: &Workspace, postgres: &Shared, install: bool) -> Result<(),
 /// Whether `made` is absent or older than `source`, which must exist.
 ///
 /// npm writes `node_modules/.package-lock.json` last, so an install cut short counts as absent.
-fn is_older(made: &Path, source: &Path) -> Result<bool, Error> {
+pub(crate) fn is_older(made: &Path, source: &Path) -> Result<bool, Error> {
     let source_time = fs::metadata(source).and_then(|file| file.modified()).map_err(Error::file(source))?;
     Ok(fs::metadata(made).and_then(|file| file.modified()).map_or(true, |time| time < source_time))
 }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::error::Error;
-pub(crate) use frame::{Frame, Inbound, push_pong, push_text};
+pub(crate) use frame::{Frame, Inbound, parse as parse_frame, push_pong, push_text};
 pub(crate) use reply::{Reply, read as read_reply};
 
 /// More than a head of an answer ever has, in bytes.

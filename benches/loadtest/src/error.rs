@@ -1,6 +1,7 @@
 //! Everything that can end a run early, worded for the person at the terminal. Votes that a server refuses are not here:
 //! they are counted and reported with the rest.
 
+use std::error::Error as _;
 use std::io;
 
 /// Why there is no figure, or one that is not to be trusted.
@@ -34,8 +35,8 @@ pub(crate) enum Error {
     /// The server broke the protocol, or hung up.
     #[error("the connection to the server broke: {0}")]
     Broken(String),
-    /// The intents to vote on could not be posted.
-    #[error("an intent could not be posted: {0}")]
+    /// What must be before the load could not be made.
+    #[error("the server refused what the load needs: {0}")]
     Setup(String),
     /// Votes were left unanswered.
     #[error("votes were still unanswered {0} s after the last one was sent")]
@@ -52,15 +53,23 @@ pub(crate) enum Error {
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
-    /// What was measured does not hold.
-    #[error("{0}")]
-    Unsound(String),
 }
 
 impl Error {
     /// For `map_err` on input and output.
     pub(crate) fn io(doing: &'static str) -> impl FnOnce(io::Error) -> Error {
         move |source| Error::Io { doing, source }
+    }
+
+    /// The error with its causes, in one line.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text += &format!(": {error}");
+            cause = error.source();
+        }
+        text
     }
 
     /// For `map_err` on statements.

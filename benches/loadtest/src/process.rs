@@ -33,6 +33,11 @@ pub(crate) fn usage(process: &str) -> Option<Usage> {
     Some(Usage { cpu, memory })
 }
 
+/// How many descriptors a process has open.
+pub(crate) fn descriptors(process: u32) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{process}/fd")).ok()?.count())
+}
+
 /// `utime` and `stime` of proc(5). The name before them is in brackets and may hold anything.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);

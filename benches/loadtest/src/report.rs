@@ -1,275 +1,240 @@
-//! What a run found, as a table for people and as JSON for programs. Nothing is measured here.
+//! What was found, the same for every scenario, so that the table, the JSON and the HTML need to know none of them.
+//! Nothing is measured here, and nothing is decided but the verdict.
 
-use std::fmt::Write as _;
+mod axis;
+mod compare;
+mod html;
+mod json;
+mod latency;
+mod layout;
+pub(crate) mod number;
+mod origin;
+mod plot;
+mod plots;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::database::Counts;
-use crate::process::Memory;
-use crate::server::Kind;
+use crate::error::Error;
+pub(crate) use compare::{Ratio, Standing, Verdict};
+pub(crate) use latency::{Latency, Percentiles, Point, histogram};
+pub(crate) use origin::{Machine, started_now};
+
+/// Everything that was measured, and what it comes to.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Report {
+    pub(crate) scenario: &'static str,
+    /// What runs it again, without secrets.
+    pub(crate) command: String,
+    pub(crate) machine: Machine,
+    /// RFC 3339, UTC.
+    pub(crate) started_at: String,
+    pub(crate) runs: Vec<Run>,
+    pub(crate) comparison: Vec<Ratio>,
+    pub(crate) verdict: Verdict,
+}
 
 /// The figures of one server in one run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Run {
-    pub(crate) server: Kind,
-    /// `postgres` or `sqlite`; unknown of a server that was not started here.
-    pub(crate) database: Option<&'static str>,
-    pub(crate) in_flight: usize,
-    pub(crate) connections: usize,
-    pub(crate) intents: usize,
+    pub(crate) server: String,
+    /// Measured to be compared with, so that what is wrong with it is told but no reason to fail.
+    pub(crate) peer: bool,
+    pub(crate) settings: Vec<Setting>,
     /// How long was measured.
     pub(crate) seconds: f64,
-    /// Acked in that time.
-    pub(crate) votes: u64,
-    pub(crate) votes_per_second: f64,
-    pub(crate) latency_millis: Latency,
-    /// Acked in all, with the time before and after.
-    pub(crate) acked: u64,
-    /// Votes that were answered with an error.
-    pub(crate) errors: u64,
-    pub(crate) first_error: Option<String>,
-    /// Of the server, while measured; without its database, where that is a process of its own.
-    pub(crate) server_cpu_seconds: Option<f64>,
-    pub(crate) server_memory: Option<Memory>,
-    /// Of the load test itself, while measured.
-    pub(crate) client_cpu_seconds: Option<f64>,
-    /// What the database held afterwards.
-    pub(crate) stored: Option<Counts>,
-    #[serde(skip)]
-    pub(crate) histogram: Histogram<u64>,
+    pub(crate) figures: Vec<Figure>,
+    pub(crate) latencies: Vec<Latency>,
+    pub(crate) timeline: Vec<Sample>,
+    /// Which part of the timeline was measured.
+    pub(crate) window: Option<Window>,
+    /// What was demanded of the figures.
+    pub(crate) checks: Vec<Check>,
+    /// What is wrong, and not to be overlooked.
+    pub(crate) faults: Vec<String>,
 }
 
-/// Milliseconds from sending a vote to its ack.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Latency {
-    pub(crate) p50: f64,
-    pub(crate) p95: f64,
-    pub(crate) p99: f64,
-    pub(crate) max: f64,
+/// What a run was set to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Setting {
+    pub(crate) name: String,
+    pub(crate) value: String,
 }
 
-impl Latency {
-    /// Of microseconds.
-    pub(crate) fn of(histogram: &Histogram<u64>) -> Latency {
-        let millis = |micros: u64| micros as f64 / 1000.0;
-        let at = |quantile| millis(histogram.value_at_quantile(quantile));
-        Latency { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: millis(histogram.max()) }
-    }
+/// A number that was found.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Figure {
+    /// For programs: the same in all runs of a scenario.
+    pub(crate) key: &'static str,
+    pub(crate) label: String,
+    pub(crate) value: f64,
+    pub(crate) unit: Unit,
+    /// What is better, of the figures that servers are compared by.
+    pub(crate) better: Option<Better>,
 }
 
-/// Everything that was measured.
-#[derive(Debug, Serialize)]
-pub(crate) struct Report {
-    pub(crate) runs: Vec<Run>,
-    pub(crate) comparison: Option<Comparison>,
-}
-
-/// gossipd beside the baseline, over all their runs.
-#[derive(Debug, Serialize)]
+/// Of what a figure is so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Comparison {
-    pub(crate) gossipd: Sum,
-    pub(crate) baseline: Sum,
-    /// How many votes gossipd does in the time the baseline does one.
-    pub(crate) votes_ratio: f64,
-    /// gossipd's p99 as a multiple of the baseline's.
-    pub(crate) p99_ratio: f64,
+pub(crate) enum Unit {
+    Count,
+    PerSecond,
+    PerCpuSecond,
+    Seconds,
+    Millis,
+    Micros,
+    Bytes,
+    /// Processor seconds a second.
+    Cores,
+    /// A ratio.
+    Times,
 }
 
-/// The runs of one server as if they were one.
-#[derive(Debug, Clone, Copy, Serialize)]
+/// Which way a figure should go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Sum {
-    pub(crate) votes_per_second: f64,
-    pub(crate) latency_millis: Latency,
+pub(crate) enum Better {
+    More,
+    Less,
 }
 
-impl Comparison {
-    /// Nothing where either server was not measured.
-    pub(crate) fn of(runs: &[Run]) -> Option<Comparison> {
-        let gossipd = sum(runs, Kind::Gossipd)?;
-        let baseline = sum(runs, Kind::Baseline)?;
-        Some(Comparison {
-            gossipd,
-            baseline,
-            votes_ratio: gossipd.votes_per_second / baseline.votes_per_second,
-            p99_ratio: gossipd.latency_millis.p99 / baseline.latency_millis.p99,
-        })
-    }
+/// A moment of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Sample {
+    /// Seconds since the run began.
+    pub(crate) at_s: f64,
+    /// A second, since the sample before.
+    pub(crate) rates: BTreeMap<&'static str, f64>,
+    /// Of what ended since the sample before.
+    pub(crate) p99_ms: Option<f64>,
+    /// Of the server, since the sample before.
+    pub(crate) cpu_cores: Option<f64>,
+    /// Of the server.
+    pub(crate) rss_bytes: Option<u64>,
+    /// Of the load test itself, since the sample before.
+    pub(crate) own_cpu_cores: Option<f64>,
+    /// Of the load test itself.
+    pub(crate) own_rss_bytes: Option<u64>,
 }
 
-fn sum(runs: &[Run], kind: Kind) -> Option<Sum> {
-    let mut runs = runs.iter().filter(|run| run.server == kind);
-    let first = runs.next()?;
-    let (mut latency, mut votes, mut seconds) = (first.histogram.clone(), first.votes, first.seconds);
-    for run in runs {
-        votes += run.votes;
-        seconds += run.seconds;
-        // Both have the same precision and grow, so one fits into the other.
-        latency.add(&run.histogram).ok()?;
-    }
-    Some(Sum { votes_per_second: votes as f64 / seconds, latency_millis: Latency::of(&latency) })
+/// A part of a timeline, in its seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Window {
+    pub(crate) from_s: f64,
+    pub(crate) to_s: f64,
+}
+
+/// A demand, and whether it was met.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Check {
+    pub(crate) met: bool,
+    pub(crate) text: String,
 }
 
 impl Report {
-    /// For people.
-    pub(crate) fn table(&self) -> String {
-        let mut text = format!(
-            "{:<9} {:<9} {:>9} {:>6} {:>8} {:>8}  {:>7} {:>7} {:>7} {:>8}  {:>6} {:>10} {:>10} {:>9}\n",
-            "server",
-            "database",
-            "in flight",
-            "conns",
-            "intents",
-            "votes/s",
-            "p50 ms",
-            "p95 ms",
-            "p99 ms",
-            "max ms",
-            "errors",
-            "server CPU",
-            "server RSS",
-            "our CPU"
-        );
-        for run in &self.runs {
-            let latency = run.latency_millis;
-            let cores = |seconds: Option<f64>| or_dash(seconds.map(|s| format!("{:.2} s/s", s / run.seconds)));
-            // Writing to a String does not fail.
-            let _ = writeln!(
-                text,
-                "{:<9} {:<9} {:>9} {:>6} {:>8} {:>8.0}  {:>7.2} {:>7.2} {:>7.2} {:>8.2}  {:>6} {:>10} {:>10} {:>9}",
-                run.server.name(),
-                run.database.unwrap_or("-"),
-                run.in_flight,
-                run.connections,
-                run.intents,
-                run.votes_per_second,
-                latency.p50,
-                latency.p95,
-                latency.p99,
-                latency.max,
-                run.errors,
-                cores(run.server_cpu_seconds),
-                or_dash(run.server_memory.map(|m| format!("{:.0} MiB", m.rss_bytes as f64 / 1_048_576.0))),
-                cores(run.client_cpu_seconds),
-            );
+    /// Of what was measured, by the command of this program.
+    pub(crate) fn new(scenario: &'static str, started_at: String, runs: Vec<Run>) -> Report {
+        Report {
+            scenario,
+            command: origin::command(),
+            machine: Machine::this(),
+            started_at,
+            comparison: Ratio::of(&runs),
+            verdict: Verdict::of(&runs),
+            runs,
         }
-        if let Some(both) = &self.comparison {
-            let _ = writeln!(
-                text,
-                "gossipd / baseline: {:.2} times the votes/s ({:.0} / {:.0}), p99 {:.2} times as long ({:.2} ms / {:.2} ms)",
-                both.votes_ratio,
-                both.gossipd.votes_per_second,
-                both.baseline.votes_per_second,
-                both.p99_ratio,
-                both.gossipd.latency_millis.p99,
-                both.baseline.latency_millis.p99,
-            );
-        }
-        text
-    }
-
-    /// What is wrong with the figures, a line each; none of it is to be overlooked.
-    pub(crate) fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        for run in &self.runs {
-            let name = run.server.name();
-            if let Some(first) = &run.first_error {
-                faults.push(format!("{name}: {} votes were refused, the first with {first}", run.errors));
-            }
-            if run.votes == 0 {
-                faults.push(format!("{name}: not one vote was acked while measured"));
-            }
-            let Some(Counts { counted, votes, updates }) = run.stored else { continue };
-            if counted != votes {
-                faults.push(format!("{name}: the intents count {counted} votes, but {votes} stand"));
-            }
-            if i64::try_from(run.acked) != Ok(updates) {
-                faults.push(format!("{name}: {} votes were acked, {updates} are stored", run.acked));
-            }
-        }
-        faults
     }
 }
 
-fn or_dash(text: Option<String>) -> String {
-    text.unwrap_or_else(|| "-".to_owned())
+impl Report {
+    /// Prints the table and writes the files that were asked for. Whether the verdict is good.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
+    pub(crate) fn deliver(&self, json: Option<&Path>, html: Option<&Path>) -> Result<bool, Error> {
+        print!("{}", self.table());
+        if let Some(path) = json {
+            fs::write(path, self.json()?).map_err(Error::io("writing the JSON report"))?;
+        }
+        if let Some(path) = html {
+            fs::write(path, self.html()).map_err(Error::io("writing the HTML report"))?;
+        }
+        Ok(self.verdict.passed)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::votes::histogram;
-
-    fn run(server: Kind, millis: &[u64]) -> Run {
-        let mut latency = histogram();
-        for &millis in millis {
-            latency.saturating_record(millis * 1000);
-        }
-        let votes = millis.len() as u64;
-        let count = millis.len() as i64;
+impl Run {
+    /// Of which nothing is known yet.
+    pub(crate) fn new(server: impl Into<String>) -> Run {
         Run {
-            server,
-            database: Some("sqlite"),
-            in_flight: 1,
-            connections: 1,
-            intents: 1,
-            seconds: 2.0,
-            votes,
-            votes_per_second: votes as f64 / 2.0,
-            latency_millis: Latency::of(&latency),
-            acked: votes,
-            errors: 0,
-            first_error: None,
-            server_cpu_seconds: None,
-            server_memory: None,
-            client_cpu_seconds: None,
-            stored: Some(Counts { counted: 1, votes: 1, updates: count }),
-            histogram: latency,
+            server: server.into(),
+            peer: false,
+            settings: Vec::new(),
+            seconds: 0.0,
+            figures: Vec::new(),
+            latencies: Vec::new(),
+            timeline: Vec::new(),
+            window: None,
+            checks: Vec::new(),
+            faults: Vec::new(),
         }
     }
 
-    #[test]
-    fn runs_of_a_server_are_taken_together() {
-        let runs = [
-            run(Kind::Baseline, &[10; 4]),
-            run(Kind::Gossipd, &[1; 30]),
-            run(Kind::Baseline, &[30; 4]),
-            run(Kind::Gossipd, &[2; 10]),
-        ];
-        let both = Comparison::of(&runs).unwrap();
-        assert!((both.votes_ratio - 5.0).abs() < 1e-9, "{both:?}");
-        assert!((both.baseline.votes_per_second - 2.0).abs() < 1e-9, "{both:?}");
-        assert!((both.p99_ratio - 2.0 / 30.0).abs() < 1e-3, "{both:?}");
-        assert!(Comparison::of(&runs[..1]).is_none());
+    pub(crate) fn set(&mut self, name: &str, value: impl ToString) {
+        self.settings.push(Setting { name: name.to_owned(), value: value.to_string() });
     }
 
-    #[test]
-    fn latencies_are_told_in_milliseconds() {
-        let mut latency = histogram();
-        for millis in 1..=1000 {
-            latency.saturating_record(millis * 1000);
-        }
-        let Latency { p50, p95, p99, max } = Latency::of(&latency);
-        for (got, expected) in [(p50, 500.0), (p95, 950.0), (p99, 990.0), (max, 1000.0)] {
-            assert!((got / expected - 1.0_f64).abs() < 0.002, "{got} for {expected}");
-        }
+    pub(crate) fn figure(&mut self, key: &'static str, label: impl Into<String>, value: f64, unit: Unit) {
+        self.figures.push(Figure { key, label: label.into(), value, unit, better: None });
     }
 
-    #[test]
-    fn faults_are_told() {
-        let faults = |change: fn(&mut Run)| {
-            let mut run = run(Kind::Gossipd, &[1, 2]);
-            change(&mut run);
-            Report { runs: vec![run], comparison: None }.faults().len()
-        };
-        assert_eq!(faults(|_| {}), 0);
-        assert_eq!(faults(|run| run.acked += 1), 1);
-        assert_eq!(faults(|run| run.stored = Some(Counts { counted: 2, votes: 1, updates: 2 })), 1);
-        assert_eq!(faults(|run| run.first_error = Some("closed".into())), 1);
-        assert_eq!(faults(|run| run.votes = 0), 1);
-        assert_eq!(faults(|run| run.stored = None), 0);
+    /// A figure that servers are compared by.
+    pub(crate) fn compared(
+        &mut self,
+        key: &'static str,
+        label: impl Into<String>,
+        value: f64,
+        unit: Unit,
+        better: Better,
+    ) {
+        self.figures.push(Figure { key, label: label.into(), value, unit, better: Some(better) });
+    }
+
+    /// Lets servers be compared by a figure that is there already.
+    pub(crate) fn compare_by(&mut self, key: &str, better: Better) {
+        let found = self.figures.iter_mut().find(|figure| figure.key == key);
+        found.into_iter().for_each(|figure| figure.better = Some(better));
+    }
+
+    pub(crate) fn latency(&mut self, key: &'static str, label: impl Into<String>, histogram: Histogram<u64>) {
+        self.latencies.push(Latency::of(key, label, histogram));
+    }
+
+    /// A latency that is told of each server on its own.
+    pub(crate) fn latency_alone(&mut self, key: &'static str, label: impl Into<String>, histogram: Histogram<u64>) {
+        self.latencies.push(Latency { compared: false, ..Latency::of(key, label, histogram) });
+    }
+
+    /// Demands something; `text` says what, and what was found.
+    pub(crate) fn check(&mut self, met: bool, text: impl Into<String>) {
+        self.checks.push(Check { met, text: text.into() });
+    }
+
+    pub(crate) fn fault(&mut self, text: impl Into<String>) {
+        self.faults.push(text.into());
+    }
+
+    /// The value of a figure.
+    pub(crate) fn value(&self, key: &str) -> Option<f64> {
+        self.figures.iter().find(|figure| figure.key == key).map(|figure| figure.value)
     }
 }

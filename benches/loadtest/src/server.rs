@@ -1,11 +1,13 @@
-//! The server that is measured, where it is not somebody else's: a child process, gossipd or this program's own baseline,
-//! on a free port of this machine.
+//! A server that is started to be measured: a child process on a free port of this machine, gossipd, a peer, or this
+//! program's own baseline. What is done with it is the business of [`crate::target`].
 
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use clap::ValueEnum as _;
-use serde::Serialize;
+use clap::ValueEnum;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
@@ -13,20 +15,37 @@ use tokio::time::timeout;
 use crate::cli::Tuning;
 use crate::error::Error;
 
-/// Where gossipd is; `cargo xtask loadtest` sets it.
+/// Where gossipd is; `cargo xtask loadtest` sets it, and the next two.
 const GOSSIPD_BIN: &str = "GOSSIPD_BIN";
+/// The folder of the peers' programs.
+const PEERS_DIR: &str = "PEERS_DIR";
+/// The peer that runs on Node.
+const PEERS_NODE: &str = "PEERS_NODE";
+/// What of gossipd may be tried against each other: how many transactions it has under way at once, and its shards.
+const PASSED_ON: [&str; 3] = ["COMMIT_DELAY", "COMMIT_LANES", "SHARDS"];
 /// How long a server may take to migrate its database and listen.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a server says once it listens, before `host:port`.
 pub(crate) const LISTENING: &str = "listening on http://";
 
 /// Which server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
+    /// This repository's, with a database
     Gossipd,
+    /// A bare epoll loop that makes one write per delivery
+    Loop,
+    /// The same loop, joining what is pending into one write per member
+    LoopJoined,
+    /// A feed server as one would write it with socketioxide, without a database
+    Socketioxide,
+    /// The same with socket.io on Node
+    Socketio,
+    /// One transaction per vote.
+    #[value(skip)]
     Baseline,
     /// Whatever listens at `--url`.
+    #[value(skip)]
     Remote,
 }
 
@@ -34,9 +53,23 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Gossipd => "gossipd",
+            Kind::Loop => "loop",
+            Kind::LoopJoined => "loop-joined",
+            Kind::Socketioxide => "socketioxide",
+            Kind::Socketio => "socketio",
             Kind::Baseline => "baseline",
             Kind::Remote => "remote",
         }
+    }
+
+    /// Whether it keeps anything.
+    pub(crate) fn has_database(self) -> bool {
+        matches!(self, Kind::Gossipd | Kind::Baseline)
+    }
+
+    /// Whether it knows no more than joining a room and posting.
+    pub(crate) fn only_posts(self) -> bool {
+        matches!(self, Kind::Loop | Kind::LoopJoined)
     }
 }
 
@@ -50,7 +83,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server on a database, and waits until it listens.
+    /// Starts a server, on the database where it has one, and waits until it listens.
     ///
     /// # Errors
     /// Where it cannot be started, or ends instead.
@@ -58,6 +91,10 @@ impl Server {
         let mut command = match kind {
             Kind::Gossipd => gossipd(database)?,
             Kind::Baseline => baseline(database, tuning)?,
+            Kind::Loop => peer("peer-loop", &[])?,
+            Kind::LoopJoined => peer("peer-loop", &["--joined"])?,
+            Kind::Socketioxide => peer("peer-socketioxide", &[])?,
+            Kind::Socketio => node()?,
             Kind::Remote => return Err(Error::Usage("a remote server is not ours to start".into())),
         };
         command.env("JWT_SECRET", secret).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -95,16 +132,16 @@ impl Server {
     }
 }
 
-/// How many transactions it has under way at once.
-const COMMIT_LANES: &str = "COMMIT_LANES";
+/// A variable that `cargo xtask loadtest` sets.
+fn set(name: &'static str) -> Result<OsString, Error> {
+    env::var_os(name).filter(|value| !value.is_empty()).ok_or_else(|| {
+        Error::Usage(format!("{name} must say where the server to start is, as `cargo xtask loadtest` does"))
+    })
+}
 
 /// gossipd as it comes, but for what the run needs: settings of whoever runs this are not its own.
 fn gossipd(database: &str) -> Result<Command, Error> {
-    let program = std::env::var_os(GOSSIPD_BIN).filter(|program| !program.is_empty());
-    let program = program.ok_or_else(|| {
-        Error::Usage(format!("{GOSSIPD_BIN} must name the gossipd to start, as `cargo xtask loadtest` does"))
-    })?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(set(GOSSIPD_BIN)?);
     command.env_clear().envs([
         ("WS_HOST", "127.0.0.1"),
         ("WS_PORT", "0"),
@@ -113,16 +150,29 @@ fn gossipd(database: &str) -> Result<Command, Error> {
         ("LOG_LEVEL", "warn"),
         ("DATABASE_URL", database),
     ]);
-    // What may be tried against each other.
-    command.envs(std::env::var_os(COMMIT_LANES).map(|lanes| (COMMIT_LANES, lanes)));
+    command.envs(PASSED_ON.into_iter().filter_map(|name| Some((name, env::var_os(name)?))));
     Ok(command)
 }
 
 fn baseline(database: &str, tuning: Tuning) -> Result<Command, Error> {
-    let program = std::env::current_exe().map_err(Error::io("finding this program"))?;
+    let program = env::current_exe().map_err(Error::io("finding this program"))?;
     let transaction = tuning.transaction.to_possible_value();
     let mut command = Command::new(program);
     command.env_clear().args(["baseline-server", "--database-url", database, "--pool", &tuning.pool.to_string()]);
     command.args(transaction.iter().flat_map(|value| ["--transaction", value.get_name()]));
+    Ok(command)
+}
+
+fn peer(program: &str, args: &[&str]) -> Result<Command, Error> {
+    let program = PathBuf::from(set(PEERS_DIR)?).join(format!("{program}{}", env::consts::EXE_SUFFIX));
+    let mut command = Command::new(program);
+    command.env_clear().args(["--port", "0"]).args(args);
+    Ok(command)
+}
+
+fn node() -> Result<Command, Error> {
+    let mut command = Command::new("node");
+    command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)));
+    command.arg(set(PEERS_NODE)?).args(["--port", "0"]);
     Ok(command)
 }

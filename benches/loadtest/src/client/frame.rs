@@ -72,27 +72,36 @@ impl Inbound {
     /// # Errors
     /// Where the bytes are none that this server sends: masked or fragmented.
     pub(crate) fn next(&mut self) -> Result<Option<Frame<'_>>, Error> {
-        let bytes = &self.buffer[self.taken..];
-        let (head, len) = match *bytes {
-            [_, len @ 0..=125, ..] => (2, u64::from(len)),
-            [_, 126, a, b, ..] => (4, u64::from(u16::from_be_bytes([a, b]))),
-            [_, 127, a, b, c, d, e, f, g, h, ..] => (10, u64::from_be_bytes([a, b, c, d, e, f, g, h])),
-            [_, 128..=255, ..] => return Err(Error::Broken("a masked frame".into())),
-            _ => return Ok(None),
-        };
-        let end = usize::try_from(len).ok().and_then(|len| len.checked_add(head));
-        let Some(payload) = end.and_then(|end| bytes.get(head..end)) else {
-            return Ok(None);
-        };
-        self.taken += head + payload.len();
-        match bytes[0] {
-            0x81 => Ok(Some(Frame::Text(payload))),
-            0x88 => Ok(Some(Frame::Close(payload))),
-            0x89 => Ok(Some(Frame::Ping(payload))),
-            0x82 | 0x8a => Ok(Some(Frame::Other)),
-            first => Err(Error::Broken(format!("a frame that begins with {first:#x}"))),
-        }
+        let Some((frame, length)) = parse(&self.buffer[self.taken..])? else { return Ok(None) };
+        self.taken += length;
+        Ok(Some(frame))
     }
+}
+
+/// The frame at the front of the bytes, if it is whole, and how many bytes it has.
+///
+/// # Errors
+/// Where the bytes are none that a server of ours sends: masked or fragmented.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, Error> {
+    let (head, len) = match *bytes {
+        [_, len @ 0..=125, ..] => (2, u64::from(len)),
+        [_, 126, a, b, ..] => (4, u64::from(u16::from_be_bytes([a, b]))),
+        [_, 127, a, b, c, d, e, f, g, h, ..] => (10, u64::from_be_bytes([a, b, c, d, e, f, g, h])),
+        [_, 128..=255, ..] => return Err(Error::Broken("a masked frame".into())),
+        _ => return Ok(None),
+    };
+    let end = usize::try_from(len).ok().and_then(|len| len.checked_add(head));
+    let Some(payload) = end.and_then(|end| bytes.get(head..end)) else {
+        return Ok(None);
+    };
+    let frame = match bytes[0] {
+        0x81 => Frame::Text(payload),
+        0x88 => Frame::Close(payload),
+        0x89 => Frame::Ping(payload),
+        0x82 | 0x8a => Frame::Other,
+        first => return Err(Error::Broken(format!("a frame that begins with {first:#x}"))),
+    };
+    Ok(Some((frame, head + payload.len())))
 }
 
 #[cfg(test)]

@@ -1,12 +1,9 @@
-//! What there must be before anybody votes: tokens, and intents in a few rooms.
+//! What there must be before anybody votes: intents in a few rooms.
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use gossip_core::env::Env as _;
-use gossip_hub::{Claims, Key, SystemEnv};
-use gossip_proto::id::{IntentId, RoomId, UserId};
+use gossip_proto::id::{IntentId, RoomId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -17,19 +14,6 @@ use crate::error::Error;
 const ROOMS: usize = 8;
 /// How many posts are under way at once.
 const WINDOW: usize = 64;
-/// How long tokens are good for: longer than any run.
-const TOKEN_LIFE: Duration = Duration::from_secs(86_400);
-
-/// A token of a new user for all rooms, signed with `secret`.
-///
-/// # Errors
-/// Where the secret does not sign.
-pub(super) fn token(secret: &str) -> Result<String, Error> {
-    let exp = SystemEnv.now().plus(TOKEN_LIFE).as_millis() / 1000;
-    let sub = UserId(Uuid::new_v4());
-    let claims = Claims { sub, exp, role: "user", rooms: Some("*".into()), iss: None, aud: None };
-    Ok(Key::secret(secret).sign(&claims)?)
-}
 
 /// Posts `count` intents.
 ///

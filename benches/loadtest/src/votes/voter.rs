@@ -12,6 +12,7 @@ use hdrhistogram::Histogram;
 use super::walk::Walk;
 use crate::client::{Connection, Frame, Reply, push_pong, push_text, read_reply};
 use crate::error::Error;
+use crate::report::histogram;
 
 /// When votes are sent, and which of their acks count.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,8 @@ pub(super) struct Schedule {
 pub(super) struct Board {
     /// Microseconds from sending a vote to its ack, of the acks within the measured time.
     pub(super) latency: Histogram<u64>,
+    /// The same of all acks since somebody last looked.
+    pub(super) latest: Histogram<u64>,
     /// Acks over all the time.
     pub(super) acked: u64,
     pub(super) refused: u64,
@@ -33,13 +36,8 @@ pub(super) struct Board {
 
 impl Board {
     pub(super) fn new() -> Board {
-        Board { latency: histogram(), acked: 0, refused: 0, first_refusal: None }
+        Board { latency: histogram(), latest: histogram(), acked: 0, refused: 0, first_refusal: None }
     }
-}
-
-/// For microseconds, to three digits; what is over ten minutes counts as that.
-pub(crate) fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 600_000_000, 3).unwrap_or_else(|_| unreachable!("the bounds are in order"))
 }
 
 /// A connection with its window.
@@ -127,9 +125,10 @@ impl Voter {
             match refusal {
                 None => {
                     board.acked += 1;
+                    let micros = u64::try_from(now.duration_since(place.sent).as_micros()).unwrap_or(u64::MAX);
+                    board.latest.saturating_record(micros);
                     if measured {
-                        let micros = now.duration_since(place.sent).as_micros();
-                        board.latency.saturating_record(u64::try_from(micros).unwrap_or(u64::MAX));
+                        board.latency.saturating_record(micros);
                     }
                 }
                 Some(why) => {
