@@ -26,14 +26,7 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Asks cargo. Fails if it cannot run or the current folder is in no workspace.
     pub(crate) fn load() -> Result<Self, Error> {
-        let mut command = cargo();
-        command.args(["metadata", "--no-deps", "--format-version", "1"]).stderr(Stdio::inherit());
-        let output = command.output().map_err(start(&command))?;
-        if !output.status.success() {
-            return Err(Error::Failed { line: line(&command), status: output.status.to_string() });
-        }
-        let metadata: Value =
-            serde_json::from_slice(&output.stdout).map_err(|error| Error::Metadata(error.to_string()))?;
+        let metadata = metadata(None)?;
         let folder = |key: &str| {
             let path = metadata[key].as_str().ok_or_else(|| Error::Metadata(format!("no `{key}`")))?;
             Ok(PathBuf::from(path))
@@ -59,6 +52,18 @@ impl Workspace {
     pub(crate) fn gossipd(&self) -> PathBuf {
         self.target.join("debug").join(format!("gossipd{}", env::consts::EXE_SUFFIX))
     }
+}
+
+/// What `cargo metadata --no-deps` says of the workspace that this manifest is of; without one, of the current folder's.
+pub(crate) fn metadata(manifest: Option<&Path>) -> Result<Value, Error> {
+    let mut command = cargo();
+    command.args(["metadata", "--no-deps", "--format-version", "1"]).stderr(Stdio::inherit());
+    command.args(manifest.into_iter().flat_map(|path| [OsStr::new("--manifest-path"), path.as_os_str()]));
+    let output = command.output().map_err(start(&command))?;
+    if !output.status.success() {
+        return Err(Error::Failed { line: line(&command), status: output.status.to_string() });
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| Error::Metadata(error.to_string()))
 }
 
 /// The cargo that started this one, else the one on the path.

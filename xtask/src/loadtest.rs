@@ -26,14 +26,26 @@ pub(crate) struct Args {
 
 /// Answers the load test's own exit code; 1 if a signal ended it.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode, Error> {
-    exec::run(&mut workspace.cargo(&["build", "-q", "--release", "-p", "gossipd", "-p", "gossip-loadtest"]))?;
-    let program = |name: &str| workspace.target.join("release").join(format!("{name}{}", env::consts::EXE_SUFFIX));
-    let mut command = Command::new(program("gossip-loadtest"));
-    command.args(&args.scenario).env("GOSSIPD_BIN", program("gossipd"));
+    exec::run(build(workspace).arg("-q"))?;
+    let mut command = built(workspace);
+    command.args(&args.scenario);
     peers::provide(workspace, &args.scenario, &mut command)?;
     let cluster = if args.postgres { Some(postgres::start()?) } else { None };
     if let Some(cluster) = &cluster {
         command.args(["--database-url", &cluster.url()]);
     }
     command.status().map_err(exec::start(&command)).map(exec::exit_code)
+}
+
+/// What builds the server and the load test for release.
+pub(crate) fn build(workspace: &Workspace) -> Command {
+    workspace.cargo(&["build", "--release", "-p", "gossipd", "-p", "gossip-loadtest"])
+}
+
+/// The load test that was built, and knows where the server is; its arguments are still to come.
+pub(crate) fn built(workspace: &Workspace) -> Command {
+    let program = |name: &str| workspace.target.join("release").join(format!("{name}{}", env::consts::EXE_SUFFIX));
+    let mut command = Command::new(program("gossip-loadtest"));
+    command.env("GOSSIPD_BIN", program("gossipd"));
+    command
 }

@@ -31,7 +31,8 @@ struct Cli {
 enum Command {
     /// Formats, tidy, lints, docs, unit tests, and end-to-end tests through real clients
     Test(test::Args),
-    /// What lands must pass: `test --strict`, then the release build, the benches and the examples
+    /// What lands must pass: `test --strict`, then the release build, the load test and the benches in brief, and the
+    /// examples
     Ci(ci::Args),
     /// What lints cannot check: arrows between crates, file headers, names in the documentation
     Tidy,

@@ -9,7 +9,8 @@ use crate::{
     needs, test,
 };
 
-const FOLDER: &str = "benches/peers";
+/// Their workspace.
+pub(crate) const FOLDER: &str = "benches/peers";
 
 /// The peers that some arguments name.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command};
 use crate::{
     error::Error,
     exec::{self, Workspace},
-    needs,
+    needs, peers,
     postgres::Shared,
     steps::{self, Step},
     tidy,
@@ -63,7 +63,9 @@ fn all<'a>(
     if chosen(Part::Fmt) {
         steps.push(Step::new("fmt", move || {
             needs::RUSTFMT.require(workspace, install)?;
-            exec::run(&mut workspace.cargo(&["fmt", "--all", "--check"]))
+            exec::run(&mut workspace.cargo(&["fmt", "--all", "--check"]))?;
+            let peers = format!("{}/Cargo.toml", peers::FOLDER);
+            exec::run(&mut workspace.cargo(&["fmt", "--all", "--check", "--manifest-path", &peers]))
         }));
     }
     if chosen(Part::Tidy) {

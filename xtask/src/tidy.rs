@@ -4,6 +4,7 @@
 mod arrows;
 mod docs;
 mod manifests;
+mod peers;
 mod text;
 
 use std::{
@@ -37,11 +38,21 @@ impl Problem {
 }
 
 /// Documents whose names of files and commands must be true.
-const DOCUMENTS: [&str; 2] = ["ARCHITECTURE.md", "README.md"];
+const DOCUMENTS: [&str; 8] = [
+    "ARCHITECTURE.md",
+    "README.md",
+    "benches/peers/README.md",
+    "docs/embedding.md",
+    "docs/operating.md",
+    "docs/performance.md",
+    "docs/protocol.md",
+    "docs/scaling.md",
+];
 
 pub(crate) fn run(workspace: &Workspace) -> Result<(), Error> {
     let mut problems = arrows::check(&workspace.metadata);
-    problems.extend(manifests::check(workspace)?);
+    problems.extend(manifests::check(&workspace.root, &workspace.metadata)?);
+    problems.extend(peers::check(workspace)?);
     let files = files(workspace)?;
     let mut notes = Vec::new();
     for path in &files {

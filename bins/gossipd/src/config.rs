@@ -160,7 +160,7 @@ pub struct Settings {
     #[arg(long, env, hide_env_values = true, value_name = "COMMIT_LANES", default_value = "1", value_parser = lanes)]
     pub commit_lanes: usize,
     /// Under load, the least time from one transaction to the next; 0ms for none.
-    #[arg(long, env, hide_env_values = true, value_name = "COMMIT_DELAY", default_value = "5ms", value_parser = delay)]
+    #[arg(long, env, hide_env_values = true, value_name = "COMMIT_DELAY", default_value = "10ms", value_parser = delay)]
     pub commit_delay: Duration,
     /// How many tasks share the connections and write to them [default: one a core].
     #[arg(long, env, hide_env_values = true, value_name = "SHARDS", value_parser = shards)]

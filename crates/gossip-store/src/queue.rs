@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use self::gather::Gather;
+use self::gather::{ENOUGH, Gather};
 use crate::{Error, LogEvent, Store, StoreFuture};
 
 /// Bounds of the queue.
@@ -44,7 +44,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let (delay, timeout) = (Duration::from_millis(5), Duration::from_secs(2));
+        let (delay, timeout) = (Duration::from_millis(10), Duration::from_secs(2));
         Config { lanes: 1, capacity: 4096, max_batch: 512, delay, timeout }
     }
 }
@@ -177,13 +177,16 @@ impl<T: Send> Lane<T> {
 
     /// Lets a batch become larger, where that is worth its while.
     async fn gather(&self, gather: &mut Gather, queue: &mut mpsc::Receiver<Waiting<T>>, next: &mut Vec<Waiting<T>>) {
-        if let Some(due) = gather.due(Instant::now()) {
+        let enough = ENOUGH.min(self.config.max_batch);
+        if next.len() < enough
+            && let Some(due) = gather.due(Instant::now())
+        {
             let before = next.len();
-            for look in Gather::looks(due, Instant::now()) {
-                sleep_until(look).await;
+            for looks in 0.. {
+                sleep_until(Gather::look_at(due, Instant::now(), looks)).await;
                 let had = next.len();
                 self.fill(queue, next);
-                if next.len() == had || next.len() == self.config.max_batch {
+                if next.len() == had || next.len() >= enough || Instant::now() >= due {
                     break;
                 }
             }

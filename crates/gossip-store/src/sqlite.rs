@@ -76,6 +76,8 @@ impl SqliteStore {
             .foreign_keys(true)
             .busy_timeout(timeout / 2)
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+            // What a statement notes for itself needs no file.
+            .pragma("temp_store", "MEMORY")
             .disable_statement_logging();
         let open = || Error::while_("opening the database");
         let writer =

@@ -3,18 +3,21 @@
 
 use std::{fs, path::Path};
 
-use super::Problem;
-use crate::{error::Error, exec::Workspace};
+use serde_json::Value;
 
-pub(super) fn check(workspace: &Workspace) -> Result<Vec<Problem>, Error> {
+use super::Problem;
+use crate::error::Error;
+
+/// Every package in the answer of `cargo metadata --no-deps`, format version 1; places are told from `root`.
+pub(super) fn check(root: &Path, metadata: &Value) -> Result<Vec<Problem>, Error> {
     let mut problems = Vec::new();
-    for package in workspace.metadata["packages"].as_array().into_iter().flatten() {
+    for package in metadata["packages"].as_array().into_iter().flatten() {
         let Some(path) = package["manifest_path"].as_str().map(Path::new) else {
             continue;
         };
         let manifest = fs::read_to_string(path).map_err(Error::file(path))?;
         if !takes_lints(&manifest) {
-            let place = path.strip_prefix(&workspace.root).unwrap_or(path).display().to_string();
+            let place = path.strip_prefix(root).unwrap_or(path).display().to_string();
             problems.push(Problem::new(place, "lacks `workspace = true` under `[lints]`"));
         }
     }

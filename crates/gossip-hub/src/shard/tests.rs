@@ -2,6 +2,7 @@
 
 mod joining_again;
 mod offsets;
+mod runs;
 
 use std::pin::Pin;
 use std::sync::Mutex;
@@ -45,7 +46,9 @@ impl Outbox for Recorder {
         self.push(format!("{} {} @{offset}", event.name(), event.data()));
     }
 
-    fn flush(&self) {}
+    fn flush(&self) {
+        self.push("flush".into());
+    }
 
     fn drained(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(std::future::ready(()))

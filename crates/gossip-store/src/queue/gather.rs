@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// If nothing comes for this long, no more is waited for.
+/// If nothing comes for this long, no more is waited for. It doubles with each look at which something had come: a steady
+/// stream needs few looks.
 const LULL: Duration = Duration::from_millis(1);
+
+/// Of so many commands each costs little more than itself: there is nothing to be gained by waiting.
+pub(super) const ENOUGH: usize = 16;
 
 /// The most batches that do not wait after one that did for nothing.
 const MAX_SKIPPED: u32 = 64;
@@ -42,10 +46,10 @@ impl Gather {
         Some(due)
     }
 
-    /// When to look whether anything comes at all; if it does, all the rest of the time is waited. Two looks take many
-    /// commands, where one at each would cost what is to be saved.
-    pub(super) fn looks(due: Instant, now: Instant) -> [Instant; 2] {
-        [due.min(now + LULL), due]
+    /// Until when to look away before the look that comes after so many: a look takes what has come since, where one at
+    /// each command would cost what is to be saved.
+    pub(super) fn look_at(due: Instant, now: Instant, looks: u32) -> Instant {
+        due.min(now + LULL.saturating_mul(1 << looks.min(8)))
     }
 
     /// The batch has waited, and became so much larger by it.
@@ -75,8 +79,9 @@ mod tests {
         gather.begin(now);
         assert_eq!(gather.due(now + DELAY), None);
         assert_eq!(gather.due(now + MS), Some(now + DELAY));
-        assert_eq!(Gather::looks(now + DELAY, now + MS), [now + 2 * MS, now + DELAY]);
-        assert_eq!(Gather::looks(now + DELAY, now + DELAY - MS / 2), [now + DELAY; 2]);
+        assert_eq!(Gather::look_at(now + DELAY, now + MS, 0), now + 2 * MS);
+        assert_eq!(Gather::look_at(now + DELAY, now + MS, 1), now + 3 * MS);
+        assert_eq!(Gather::look_at(now + DELAY, now + DELAY - MS / 2, 40), now + DELAY);
     }
 
     #[test]

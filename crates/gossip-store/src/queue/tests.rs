@@ -268,6 +268,21 @@ async fn under_load_a_batch_waits_for_more_and_alone_for_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_that_is_full_waits_for_nothing() {
+    let mut bench = Bench::new(Config { delay: Duration::from_millis(5), max_batch: 2, ..config() }, []).await;
+    bench.end(10);
+    let began = Instant::now();
+    for ticket in 0..8 {
+        bench.submit(ticket).await;
+    }
+    for ticket in 0..8 {
+        bench.told(&[&format!("{ticket} NotFound")]).await;
+    }
+    assert_eq!(*bench.store.batches.lock().unwrap(), [2, 2, 2, 2]);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_queues_during_a_commit_goes_into_the_next() {
     let mut bench = Bench::new(config(), []).await;
     bench.submit(0).await;

@@ -14,7 +14,6 @@ use gossip_proto::model::{Intent, Vote};
 use gossip_proto::reply::Outcome;
 use gossip_proto::request::RequestId;
 use serde::Serialize;
-use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row};
 
@@ -81,11 +80,7 @@ async fn load(writing: &mut Writing<'_>, batch: &[Command]) -> Result<Facts, Err
                 let intent = IntentRow::from_row(row).map_err(loading())?;
                 facts.intents.extend(readable([intent], Intent::try_from).map(|intent| (intent.id, Arc::new(intent))));
             }
-            // A room left out would begin anew at 1.
-            2 => {
-                let room = parsed(row, 1).ok_or(bad("gossip_rooms", "roomId"))?;
-                facts.rooms.insert(room, seq(row.try_get(2).map_err(loading())?));
-            }
+            2 => a_room(row, &mut facts)?,
             3 => facts.votes.extend(readable([row], a_vote)),
             _ => facts.requests.extend(readable([row], |row| request(row, &keys))),
         }
@@ -93,8 +88,33 @@ async fn load(writing: &mut Writing<'_>, batch: &[Command]) -> Result<Facts, Err
     if !has_position {
         return Err(bad("gossip_position", "position"));
     }
+    load_rooms_left(writing, &mut facts).await?;
     load_members(writing, batch, &mut facts).await?;
     Ok(facts)
+}
+
+/// The rooms of intents that were not found by the intents' own spelling, which is another program's where it is not ours.
+/// Most of them have no event yet.
+async fn load_rooms_left(writing: &mut Writing<'_>, facts: &mut Facts) -> Result<(), Error> {
+    let rooms = facts.intents.values().map(|intent| intent.room_id);
+    let left: BTreeSet<RoomId> = rooms.filter(|room| !facts.rooms.contains_key(room)).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let loading = || Error::while_("loading rooms");
+    let query = sqlx::query(sql::LOAD_ROOMS).bind(json_text(&left)?);
+    for row in query.fetch_all(writing.connection().map_err(loading())?).await.map_err(loading())? {
+        a_room(&row, facts)?;
+    }
+    Ok(())
+}
+
+/// A room left out would begin anew at 1.
+fn a_room(row: &SqliteRow, facts: &mut Facts) -> Result<(), Error> {
+    let room = parsed(row, 1).ok_or(bad("gossip_rooms", "roomId"))?;
+    let at = row.try_get(2).map_err(Error::while_("loading rooms"))?;
+    facts.rooms.insert(room, seq(at));
+    Ok(())
 }
 
 /// The memberships of those whose access depends on them, now that the intents' rooms are known.
@@ -163,7 +183,7 @@ async fn write(writing: &mut Writing<'_>, writes: &Writes) -> Result<(), Error> 
         .iter()
         .map(|i| {
             let metadata = i.metadata.as_ref().map(ToString::to_string);
-            json!([i.id, i.room_id, i.user_id, i.content, i.status, metadata, i.expires_at, i.created_at, i.updated_at])
+            (i.id, i.room_id, i.user_id, &i.content, i.status, metadata, i.expires_at, i.created_at, i.updated_at)
         })
         .collect();
     let (changed, counted) =
@@ -176,15 +196,14 @@ async fn write(writing: &mut Writing<'_>, writes: &Writes) -> Result<(), Error> 
         .iter()
         .map(|u| {
             let metadata = u.metadata.as_ref().map(ToString::to_string);
-            json!([u.id, u.intent_id, u.user_id, u.kind, u.content, metadata, u.created_at])
+            (u.id, u.intent_id, u.user_id, u.kind, &u.content, metadata, u.created_at)
         })
         .collect();
-    let log: Vec<_> =
-        writes.log.iter().map(|e| json!([e.position.0, e.room, e.seq, &*e.payload, writes.now])).collect();
+    let log: Vec<_> = writes.log.iter().map(|e| (e.position.0, e.room, e.seq, &*e.payload, writes.now)).collect();
     let requests = writes
         .requests
         .iter()
-        .map(|r| Ok(json!([r.user, r.id.as_str(), r.fingerprint.0, serde_json::to_string(&r.result)?, writes.now])))
+        .map(|r| Ok((r.user, r.id.as_str(), &r.fingerprint.0, serde_json::to_string(&r.result)?, writes.now)))
         .collect::<Result<Vec<_>, Error>>()?;
 
     // In the order of `script::WRITES`.

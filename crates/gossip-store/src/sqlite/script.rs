@@ -23,7 +23,8 @@ pub(super) const WRITES: [&str; 9] = [
 pub(super) fn load(has_votes: bool, has_requests: bool) -> &'static str {
     static LOADS: [OnceLock<String>; 4] = [const { OnceLock::new() }; 4];
     LOADS[usize::from(has_votes) + 2 * usize::from(has_requests)].get_or_init(|| {
-        let mut statements = vec!["BEGIN IMMEDIATE", sql::LOAD_POSITION, sql::LOAD_INTENTS, sql::LOAD_ROOMS];
+        let mut statements =
+            vec!["BEGIN IMMEDIATE", sql::LOAD_POSITION, sql::LOAD_INTENTS, sql::LOAD_ROOMS, sql::LOAD_ROOMS_OF];
         statements.extend(has_votes.then_some(sql::LOAD_VOTES));
         statements.extend(has_requests.then_some(sql::LOAD_REQUESTS));
         script(&statements)
@@ -82,7 +83,7 @@ mod tests {
     #[test]
     fn a_script_has_what_is_asked_for_and_ends_with_the_commit() {
         let script = write(0b0_1000_0100);
-        assert!(script.find("UPDATE \"gossip_intents\"") < script.find("INSERT INTO \"gossip_log\""));
+        assert!(script.find("\"gossip_intents\" SET") < script.find("INTO \"gossip_log\""));
         assert!(!script.contains("gossip_votes") && script.ends_with("COMMIT;\n"));
         assert_eq!(write(0).matches(';').count(), 2);
     }

@@ -1,5 +1,7 @@
 //! Every statement of the SQLite store, in one place so that a test can have each explained. Sets of rows travel as one
-//! JSON array. A statement reads by key or in the order of an index, never a table as a whole.
+//! JSON array. A statement reads by key or in the order of an index, never a table as a whole. What a commit writes is
+//! `OR ROLLBACK`: nothing of it stays if any fails, so that SQLite need not be able to take a single statement back, which
+//! would cost a copy of each page that it touches.
 
 /// The last position given, while loading a batch. Rows that are loaded together say first what they are.
 pub const LOAD_POSITION: &str = r#"SELECT 0, "position" FROM "gossip_position" WHERE "one" = 1"#;
@@ -11,12 +13,14 @@ pub const POSITION: &str = r#"SELECT "position" FROM "gossip_position" WHERE "on
 pub const LOAD_INTENTS: &str =
     r#"SELECT 1, i.* FROM json_each(?1) k CROSS JOIN "gossip_intents" i ON i."id" = k."value""#;
 
-/// The seqs of the rooms `?1`, and of those of the intents `?2`.
+/// The seqs of the rooms `?1`.
 pub const LOAD_ROOMS: &str = r#"
-SELECT 2, r."roomId", r."seq" FROM (
-  SELECT "value" AS "roomId" FROM json_each(?1)
-  UNION SELECT i."roomId" FROM json_each(?2) k CROSS JOIN "gossip_intents" i ON i."id" = k."value"
-) wanted CROSS JOIN "gossip_rooms" r ON r."roomId" = wanted."roomId""#;
+SELECT 2, r."roomId", r."seq" FROM json_each(?1) k CROSS JOIN "gossip_rooms" r ON r."roomId" = k."value""#;
+
+/// The seqs of the rooms of the intents `?1`.
+pub const LOAD_ROOMS_OF: &str = r#"
+SELECT 2, r."roomId", r."seq" FROM json_each(?1) k CROSS JOIN "gossip_intents" i ON i."id" = k."value"
+CROSS JOIN "gossip_rooms" r ON r."roomId" = i."roomId""#;
 
 /// The votes of pairs of intent and user.
 pub const LOAD_VOTES: &str = r#"
@@ -35,25 +39,25 @@ SELECT m."roomId", m."userId" FROM json_each(?1) k CROSS JOIN "gossip_room_membe
 
 /// New intents.
 pub const WRITE_INTENTS: &str = r#"
-INSERT INTO "gossip_intents"
+INSERT OR ROLLBACK INTO "gossip_intents"
   ("id", "roomId", "userId", "content", "status", "metadata", "expiresAt", "createdAt", "updatedAt")
 SELECT "value" ->> 0, "value" ->> 1, "value" ->> 2, "value" ->> 3, "value" ->> 4, "value" ->> 5, "value" ->> 6,
        "value" ->> 7, "value" ->> 8 FROM json_each(?1)"#;
 
 /// Intents whose counts changed. A column that is set is written in all its indexes, changed or not; here there are none.
 pub const COUNT_INTENTS: &str = r#"
-UPDATE "gossip_intents" SET "upvotes" = k."value" ->> 1, "downvotes" = k."value" ->> 2, "updatedAt" = k."value" ->> 3
+UPDATE OR ROLLBACK "gossip_intents" SET "upvotes" = k."value" ->> 1, "downvotes" = k."value" ->> 2, "updatedAt" = k."value" ->> 3
 FROM json_each(?1) k WHERE "gossip_intents"."id" = k."value" ->> 0"#;
 
 /// Intents of which more changed.
 pub const CHANGE_INTENTS: &str = r#"
-UPDATE "gossip_intents" SET "status" = k."value" ->> 1, "upvotes" = k."value" ->> 2, "downvotes" = k."value" ->> 3,
+UPDATE OR ROLLBACK "gossip_intents" SET "status" = k."value" ->> 1, "upvotes" = k."value" ->> 2, "downvotes" = k."value" ->> 3,
   "updatedAt" = k."value" ->> 4
 FROM json_each(?1) k WHERE "gossip_intents"."id" = k."value" ->> 0"#;
 
 /// Votes that stand.
 pub const WRITE_VOTES: &str = r#"
-INSERT INTO "gossip_votes" ("intentId", "userId", "action")
+INSERT OR ROLLBACK INTO "gossip_votes" ("intentId", "userId", "action")
 SELECT "value" ->> 0, "value" ->> 1, "value" ->> 2 FROM json_each(?1) WHERE true
 ON CONFLICT ("intentId", "userId") DO UPDATE SET "action" = excluded."action""#;
 
@@ -64,23 +68,23 @@ DELETE FROM "gossip_votes" WHERE ("intentId", "userId") IN
 
 /// New updates.
 pub const WRITE_UPDATES: &str = r#"
-INSERT INTO "gossip_updates" ("id", "intentId", "userId", "type", "content", "metadata", "createdAt")
+INSERT OR ROLLBACK INTO "gossip_updates" ("id", "intentId", "userId", "type", "content", "metadata", "createdAt")
 SELECT "value" ->> 0, "value" ->> 1, "value" ->> 2, "value" ->> 3, "value" ->> 4, "value" ->> 5, "value" ->> 6
 FROM json_each(?1)"#;
 
 /// The seqs of rooms.
 pub const WRITE_ROOMS: &str = r#"
-INSERT INTO "gossip_rooms" ("roomId", "seq") SELECT "value" ->> 0, "value" ->> 1 FROM json_each(?1) WHERE true
+INSERT OR ROLLBACK INTO "gossip_rooms" ("roomId", "seq") SELECT "value" ->> 0, "value" ->> 1 FROM json_each(?1) WHERE true
 ON CONFLICT ("roomId") DO UPDATE SET "seq" = excluded."seq""#;
 
 /// Events.
 pub const WRITE_LOG: &str = r#"
-INSERT INTO "gossip_log" ("position", "roomId", "seq", "payload", "createdAt")
+INSERT OR ROLLBACK INTO "gossip_log" ("position", "roomId", "seq", "payload", "createdAt")
 SELECT "value" ->> 0, "value" ->> 1, "value" ->> 2, "value" ->> 3, "value" ->> 4 FROM json_each(?1)"#;
 
 /// Request ids with their first results.
 pub const WRITE_REQUESTS: &str = r#"
-INSERT INTO "gossip_requests" ("userId", "requestId", "fingerprint", "result", "createdAt")
+INSERT OR ROLLBACK INTO "gossip_requests" ("userId", "requestId", "fingerprint", "result", "createdAt")
 SELECT "value" ->> 0, "value" ->> 1, "value" ->> 2, "value" ->> 3, "value" ->> 4 FROM json_each(?1)"#;
 
 /// The last position given.
@@ -216,6 +220,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("LOAD_INTENTS", LOAD_INTENTS),
     ("LOAD_VOTES", LOAD_VOTES),
     ("LOAD_ROOMS", LOAD_ROOMS),
+    ("LOAD_ROOMS_OF", LOAD_ROOMS_OF),
     ("LOAD_MEMBERS", LOAD_MEMBERS),
     ("LOAD_REQUESTS", LOAD_REQUESTS),
     ("WRITE_INTENTS", WRITE_INTENTS),

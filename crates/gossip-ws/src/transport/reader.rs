@@ -58,6 +58,8 @@ struct Partial {
 
 impl WsReader {
     pub(super) fn new(already_read: Bytes, socket: Arc<ReadSocket>, max_message: usize) -> WsReader {
+        // All at once, though it is given in parts: until it is taken, so is not what was given.
+        socket.lock().given += already_read.len() as u64;
         WsReader { frames: None, socket, already_read, taken: 0, partial: None, max_message }
     }
 
@@ -220,7 +222,7 @@ pub(super) struct ReadSocket(Mutex<Half>);
 #[derive(Debug)]
 struct Half {
     half: OwnedReadHalf,
-    /// How many bytes were given to whoever reads frames.
+    /// How many bytes were given to whoever reads frames, or are about to be: what hyper had read counts from the start.
     given: u64,
 }
 
@@ -264,7 +266,88 @@ impl AsyncRead for Replay {
         let len = self.head.len().min(buf.remaining());
         buf.put_slice(&self.head[..len]);
         self.head.advance(len);
-        self.socket.lock().given += len as u64;
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A reader of what hyper had read and of what is written to the socket.
+    async fn reader(already_read: Vec<u8>) -> (WsReader, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (client, server) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (read, write) = server.unwrap().0.into_split();
+        write.forget();
+        (WsReader::new(already_read.into(), Arc::new(ReadSocket::new(read)), 2000), client.unwrap())
+    }
+
+    /// A frame with a mask of zeroes, and a length in so many bytes more.
+    fn frame(head: u8, payload: &[u8], length: usize) -> Vec<u8> {
+        let short = match length {
+            0 => payload.len() as u8,
+            2 => 126,
+            _ => 127,
+        };
+        let len = (payload.len() as u64).to_be_bytes();
+        [&[head, 0x80 | short], &len[8 - length..], &[0; 4], payload].concat()
+    }
+
+    async fn text(reader: &mut WsReader) -> String {
+        match reader.next().await.unwrap() {
+            Incoming::Text(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_in_fragments_needs_no_buffer_between_them() {
+        let (mut reader, mut client) = reader(Vec::new()).await;
+        client.write_all(&[frame(0x01, b"ab", 0), frame(0x89, b"", 0)].concat()).await.unwrap();
+        assert!(matches!(reader.next().await, Ok(Incoming::Ping(_))));
+        assert!(reader.frames.is_none() && reader.partial.is_some());
+        // Half of what follows is there with the rest of the first.
+        let next = frame(0x81, &[b'n'; 200], 2);
+        client.write_all(&[&frame(0x80, b"c", 0), &next[..50]].concat()).await.unwrap();
+        assert_eq!(text(&mut reader).await, "abc");
+        client.write_all(&next[50..]).await.unwrap();
+        assert_eq!(text(&mut reader).await, "n".repeat(200));
+        assert!(reader.frames.is_none() && reader.partial.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_length_longer_than_it_need_be_costs_the_buffer_and_no_byte() {
+        let (mut reader, mut client) = reader(frame(0x81, b"first", 0)).await;
+        assert_eq!(text(&mut reader).await, "first");
+        assert!(reader.frames.is_none());
+        for length in [2, 8] {
+            let long = frame(0x81, b"long", length);
+            let next = frame(0x81, b"next", 0);
+            client.write_all(&[&long[..], &next, &next[..3]].concat()).await.unwrap();
+            for expected in ["long", "next"] {
+                assert_eq!(text(&mut reader).await, expected);
+                assert!(reader.frames.is_some());
+            }
+            client.write_all(&next[3..]).await.unwrap();
+            assert_eq!(text(&mut reader).await, "next");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_hyper_read_is_all_read_where_it_is_more_than_a_buffer() {
+        // Eight are exactly a buffer.
+        let frames: Vec<_> = (0..20).map(|nth| frame(0x81, &[b'a' + nth; 1016], 2)).collect();
+        assert_eq!(frames[0].len(), 1024);
+        let (mut reader, mut client) = reader(frames[..12].concat()).await;
+        client.write_all(&frames[12..].concat()).await.unwrap();
+        for nth in 0..20 {
+            let text = text(&mut reader).await;
+            assert_eq!((text.len(), text.as_bytes()[0]), (1016, b'a' + nth));
+        }
+        assert!(reader.frames.is_none());
     }
 }

@@ -74,6 +74,10 @@ impl WsWriter {
 
     /// Appends one whole frame. The bound is the caller's to keep, with [`fits`](Self::fits).
     pub fn push(&mut self, frame: Bytes) {
+        // No frame is empty; one that were could not be told from a socket that takes no more.
+        if frame.is_empty() {
+            return;
+        }
         self.queued += frame.len() + FRAME_COST;
         self.queue.push_back(frame);
     }
@@ -115,6 +119,9 @@ impl WsWriter {
 
     /// [`push`](Self::push) and [`try_flush`](Self::try_flush), without the queue if it is empty and the socket takes all.
     pub fn push_and_flush(&mut self, frame: &Bytes) -> Flush {
+        if frame.is_empty() {
+            return self.try_flush();
+        }
         if !self.queue.is_empty() {
             self.push(frame.clone());
             return self.try_flush();

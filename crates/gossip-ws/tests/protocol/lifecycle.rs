@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use gossip_ws::engine::{CloseReason, Config, Frame};
+use bytes::Bytes;
+use gossip_ws::engine::{CloseReason, Config, Frame, Session};
 
 use crate::support::{Echo, Got, Harness, Ws, config, masked, patiently};
 
@@ -94,6 +95,59 @@ async fn a_client_that_does_not_read_is_cut_off() {
         rest.pop();
     }
     assert!(rest.iter().all(|got| matches!(got, Got::Text(text) if text.len() == 10_001)));
+}
+
+#[tokio::test]
+async fn frames_in_one_piece_are_frames_of_their_own_to_the_client() {
+    let mut harness = Harness::start(config()).await;
+    let frames = ["4a", "4bc", "4d"].map(Frame::text);
+    let joined = Bytes::from(frames.iter().flat_map(|frame| frame.wire().to_vec()).collect::<Vec<_>>());
+    let send = |session: &Session, flush| session.queue_joined(|| &joined, || frames.iter().cloned(), flush);
+
+    let polling = harness.polling().await;
+    let session = harness.server.sessions().pop().unwrap();
+    for flush in [false, true] {
+        assert!(send(&session, flush));
+        assert!(session.send(&[Frame::text("4end")]));
+        assert_eq!(harness.get(&polling).await, (200, "4a\x1e4bc\x1e4d\x1e4end".to_owned()));
+    }
+    session.close(CloseReason::Disconnected);
+    assert!(!send(&session, true));
+    assert_eq!(harness.closed().await, CloseReason::Disconnected);
+    assert_eq!(harness.get(&polling).await, (200, "1".to_owned()));
+    harness.is_empty().await;
+
+    let mut ws = harness.websocket().await;
+    let session = harness.server.sessions().pop().unwrap();
+    // Behind what waits, and before what follows.
+    assert!(session.queue(&[Frame::text("4first")]) && send(&session, true));
+    assert!(send(&session, false) && session.send(&[Frame::text("4last")]));
+    for text in ["4first", "4a", "4bc", "4d", "4a", "4bc", "4d", "4last"] {
+        assert_eq!(ws.next().await, Got::Text(text.to_owned()));
+    }
+    session.close(CloseReason::Disconnected);
+    assert!(!send(&session, true) && !send(&session, false));
+    assert_eq!(ws.rest().await, [Got::Close(1000)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_that_a_socket_takes_in_parts_arrive_whole_and_in_order() {
+    let harness = Harness::start(Config { max_queue_bytes: 64 << 20, ..config() }).await;
+    let mut ws = harness.websocket().await;
+    let session = harness.server.sessions().pop().unwrap();
+    let text = |nth: usize| format!("4{nth} {}", "x".repeat(30_000));
+    // More than any socket buffer, while nobody reads.
+    for piece in 0..200 {
+        let frames = [0, 1, 2].map(|nth| Frame::text(&text(3 * piece + nth)));
+        let joined = Bytes::from(frames.iter().flat_map(|frame| frame.wire().to_vec()).collect::<Vec<_>>());
+        assert!(session.queue_joined(|| &joined, || frames.iter().cloned(), piece % 3 > 0));
+    }
+    session.flush();
+    assert!(session.queued_bytes() > 0);
+    for nth in 0..600 {
+        assert_eq!(ws.next().await, Got::Text(text(nth)));
+    }
+    assert_eq!(session.queued_bytes(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

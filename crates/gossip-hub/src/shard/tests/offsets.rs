@@ -55,6 +55,51 @@ fn live_events_and_custom_ones_tell_of_the_last_position() {
 }
 
 #[test]
+fn each_event_of_a_run_tells_of_its_own_position_and_of_what_is_behind() {
+    let mut bench = Bench::new(10);
+    // It has seen the first of what comes, which was of another room of its.
+    let client = bench.tracked(1, Offset { position: Position(40), behind: Vec::new() });
+    bench.subscribe(1, ROOM, true);
+    bench.joined(1, ROOM, 5, &[]);
+    bench.commit_at(&[at(ROOM, 6, 39), at(ROOM, 7, 41)]);
+    bench.commit_at(&[at(ROOM, 8, 42), at(ROOM, 9, 43), at(ROOM, 10, 45)]);
+    bench.subscribe(1, OTHER, true);
+    bench.commit_at(&[at(ROOM, 11, 46), at(ROOM, 12, 47)]);
+    // Read up to 50 before the shard heard of 48.
+    let reply = Reply::Joined { room_id: OTHER, seq: Seq(2), recovered: Some(true), intents: None };
+    let snapshot = Snapshot { after: Seq(1), reply, is_replayed: true, early: Vec::new() };
+    bench.answered(1, OTHER, Ok(snapshot));
+    bench.replay_at(Order::OneRoom, &[at(OTHER, 2, 50)], &[(OTHER, 2)]);
+    let expected = [
+        "joined at 5".to_owned(),
+        "e 6 @40".into(),
+        "e 7 @41".into(),
+        "e 8 @42".into(),
+        "e 9 @43".into(),
+        "e 10 @45".into(),
+        format!("e 11 @{}", behind(46, OTHER, "")),
+        format!("e 12 @{}", behind(47, OTHER, "")),
+        format!("recovery {{}} @{}", behind(47, OTHER, "1")),
+        "joined at 2".into(),
+        format!("e 2 @{}", behind(47, OTHER, "2")),
+    ];
+    assert_eq!(client.take(), expected);
+    bench.commit_at(&[at(ROOM, 13, 48), at(ROOM, 14, 49), at(OTHER, 2, 50), at(ROOM, 15, 51), at(ROOM, 16, 52)]);
+    bench.commit_at(&[at(OTHER, 3, 53), at(OTHER, 4, 54)]);
+    bench.emit(Audience::User(USER));
+    let expected = [
+        format!("e 13 @{}", behind(48, OTHER, "2")),
+        format!("e 14 @{}", behind(49, OTHER, "2")),
+        "e 15 @51".into(),
+        "e 16 @52".into(),
+        "e 3 @53".into(),
+        "e 4 @54".into(),
+        "custom 0 @54".into(),
+    ];
+    assert_eq!(client.take(), expected);
+}
+
+#[test]
 fn a_room_that_is_caught_up_with_is_told_of_beside_the_others() {
     let mut bench = Bench::new(10);
     let client = bench.tracked(1, Offset::default());
