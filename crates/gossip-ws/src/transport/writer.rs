@@ -3,12 +3,15 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::{ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use bytes::Bytes;
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::{Instant, timeout_at};
 
@@ -126,7 +129,7 @@ impl WsWriter {
             self.push(frame.clone());
             return self.try_flush();
         }
-        match self.socket.try_write(frame) {
+        match self.send(frame) {
             Ok(0) => Flush::Failed,
             Ok(written) if written == frame.len() => Flush::Flushed,
             Ok(written) => {
@@ -156,7 +159,7 @@ impl WsWriter {
             }
             let written = match &slices[..count] {
                 // A little cheaper, and the common case.
-                [slice] => self.socket.try_write(slice),
+                [slice] => self.send(slice),
                 slices => self.socket.try_write_vectored(slices),
             };
             match written {
@@ -173,6 +176,18 @@ impl WsWriter {
             self.queue = VecDeque::new();
         }
         Flush::Flushed
+    }
+
+    /// As `try_write`, without asking tokio first whether the socket is known to take no more: with many sockets that
+    /// costs a look into memory each that nothing else needs.
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        let socket: &TcpStream = (*self.socket).as_ref();
+        match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL) {
+            Ok(sent) => Ok(sent),
+            // Tokio must see it for itself, to wake who waits for the socket.
+            Err(Errno::AGAIN | Errno::INTR) => self.socket.try_write(bytes),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Drops all frames of which nothing is sent yet.
