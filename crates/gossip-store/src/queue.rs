@@ -1,7 +1,7 @@
 //! Group commit: commands queue for a lane, and whatever has queued while the lane's last transaction was under way
 //! goes into the next one. A command that comes alone is carried out alone and at once; under a steady load a batch may
-//! wait a few milliseconds for more ([`Config::delay`]). A user's
-//! commands go through one lane, so they take effect in the order sent. No rule and no SQL is here.
+//! wait a few milliseconds for more ([`Config::delay`]). A user's commands go through one lane, so they take effect in the
+//! order sent. No rule and no SQL is here.
 //!
 //! While the store works a full queue makes those wait who submit, and nothing is refused. When it fails, what waits
 //! for too long is refused as `unavailable`, so that clients are told in time.
