@@ -1,6 +1,6 @@
 //! The codecs and the reading of requests: what a message costs before and after the rules, for every packet that clients
-//! and server exchange, and for the offset that recovery brings. Not measured: sockets (reading frames and unmasking them
-//! is the transport's work), the rules, and what is spared by encoding an event once for many (see `encode`).
+//! and server exchange, and for the offset that recovery brings. Not measured: sockets (reading frames and
+//! unmasking them is a library's work; what watches it is here), the rules, and what is spared by encoding an event once for many (see `encode`).
 
 #![expect(clippy::unwrap_used, reason = "a bench")]
 
@@ -13,7 +13,7 @@ use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, c
 use gossip_benches::{intent, now, update};
 use gossip_hub::Offset;
 use gossip_proto::engineio::{self, SEPARATOR, decode_payload, encode_base64_message};
-use gossip_proto::frame::{Opcode, encode_close, encode_frame};
+use gossip_proto::frame::{Guard, Opcode, encode_close, encode_frame};
 use gossip_proto::id::{RoomId, Seq};
 use gossip_proto::reply::Reply;
 use gossip_proto::request::{self, Request, refuse_binary};
@@ -145,6 +145,16 @@ fn frames(c: &mut Criterion) {
         group.throughput(Throughput::Bytes(len as u64));
         group.bench_function(BenchmarkId::new("encode", len), |b| {
             b.iter(|| encode_frame(Opcode::Text, black_box(&payload)));
+        });
+        // As a client sends it: with a mask, here of zeroes, which is taken off like others.
+        let (server, head) = encode_frame(Opcode::Text, &payload);
+        let client = [&[server[0], server[1] | 0x80], &server[2..head], &[0; 4], &server[head..]].concat();
+        let mut guard = Guard::new(4_000_000);
+        group.bench_function(BenchmarkId::new("watch", len), |b| {
+            b.iter(|| {
+                guard.watch(black_box(&client)).unwrap();
+                guard.taken()
+            });
         });
     }
     group.throughput(Throughput::Elements(1));

@@ -19,7 +19,8 @@ use gossip_benches::update;
 use gossip_core::access::{Identity, Role, RoomAccess, RoomsClaim};
 use gossip_core::env::Env;
 use gossip_hub::{
-    Claims, Close, Connection, Event, Gateway, GatewayConfig, Key, Outbox, ReplyTo, SystemEnv, Verifier, VerifierConfig,
+    Claims, Close, Connection, Event, Gateway, GatewayConfig, Key, LimitMode, LimitsConfig, Outbox, ReplyTo, SystemEnv,
+    Verifier, VerifierConfig,
 };
 use gossip_proto::frame::{Opcode, encode_frame};
 use gossip_proto::id::{RoomId, UserId};
@@ -60,7 +61,8 @@ fn data() -> Box<RawValue> {
 
 async fn gateway(folder: &Path) -> Gateway {
     let store = SqliteStore::open_path(&folder.join("gossip.db"), TIMEOUT).await.unwrap();
-    let config = GatewayConfig { room_access: RoomAccess::Open, ..GatewayConfig::default() };
+    let limits = LimitsConfig { mode: LimitMode::Observe, ..LimitsConfig::default() };
+    let config = GatewayConfig { room_access: Arc::new(RoomAccess::Open), limits, ..GatewayConfig::default() };
     let verifier = Verifier::new(Key::secret(SECRET), VerifierConfig::default());
     Gateway::start(config, Arc::new(store), verifier, Arc::new(SystemEnv)).await.unwrap()
 }
@@ -169,9 +171,10 @@ impl Counted {
         tally.expect(members, 1);
         let connect = |index: usize| {
             let counter = Counter { tally: Arc::clone(&tally), line: index % shards, queued: AtomicU64::new(0) };
-            let connection = gateway.connect(Box::new(counter));
+            let connection = gateway.connect(Box::new(counter), None);
             let (user, expires_at) = (user(index as u64), SystemEnv.now().plus(DAY));
-            connection.authenticate(Identity { user, role: Role::User, rooms: RoomsClaim::All, expires_at });
+            let identity = Identity { user, role: Role::User, rooms: RoomsClaim::All, expires_at, issued_at: None };
+            connection.authenticate(gateway.seat(identity, None, None).unwrap());
             connection
         };
         let members: Vec<_> = (0..members).map(connect).collect();
@@ -268,7 +271,7 @@ fn sockets(c: &mut Criterion) {
     runtime.spawn(listener::serve(listener, service, listener::Config::default(), std::future::pending()));
     let connect = |number| {
         let exp = SystemEnv.now().plus(DAY).as_millis() / 1000;
-        let claims = Claims { sub: user(number), exp, role: "user", rooms: None, iss: None, aud: None };
+        let claims = Claims { sub: user(number), iat: None, exp, role: "user", rooms: None, iss: None, aud: None };
         Socket::join(server, &Key::secret(SECRET).sign(&claims).unwrap())
     };
     let mut members: Vec<_> = (0..SOCKETS).map(connect).collect();

@@ -3,9 +3,10 @@
 //! run, and that what they find is right; how fast that was depends on the machine.
 
 use crate::{
+    autobahn, deny,
     error::Error,
     exec::{self, Workspace},
-    loadtest,
+    fuzz, loadtest,
     postgres::Shared,
     steps::{self, Step},
     test,
@@ -19,15 +20,20 @@ pub(crate) struct Args {
 }
 
 /// Every scenario of the load test, with next to no load. What they demand here is that nothing is lost, doubled, late or
-/// left behind. What demands a time is left out: the run without a scenario, and the storm's bystanders.
-const SCENARIOS: [&str; 6] = [
+/// left behind. What demands a time is left out: the run without a scenario, the storm's bystanders, and the delay of honest
+/// clients, which `hostile` demands of longer runs alone. `soak` takes its time: what leaks shows late.
+const SCENARIOS: [&str; 7] = [
     "fanout --members 50 --not-reading 2% --warmup 500ms --duration 1s",
     "rooms --rooms 5 --members 4 --rate 100 --warmup 500ms --duration 1s",
     "idle --connections 200 --rooms 10 --duration 1s",
     "storm --clients 200 --concurrency 20 --cycles 2 --bystanders 0",
     "votes --in-flight 16 --intents 50 --warmup 500ms --duration 1s",
-    "soak --rooms 2 --members 4 --rate 50 --guests 4 --duration 2s",
+    "hostile --hostile 99 --honest 20 --duration 3s",
+    "soak --rooms 5 --members 4 --rate 100 --guests 10 --duration 45s",
 ];
+
+/// For each target: what is known to be hard is in its seeds, and those are tried first.
+const FUZZ_SECONDS: u64 = 4;
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<(), Error> {
     let postgres = Shared::from_env();
@@ -43,6 +49,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<(), Error> {
         exec::run(postgres.lend(workspace, true, &mut benches)?)
     }));
     steps.push(Step::new("examples", || exec::run(&mut workspace.cargo(&["build", "-p", "gossip-ws", "--examples"]))));
+    steps.push(Step::new("autobahn", || autobahn::every_case(workspace)));
+    steps.push(Step::new("deny", || deny::run(workspace, true)));
+    steps.push(Step::new("fuzz", || fuzz::briefly(workspace, FUZZ_SECONDS)));
     steps::run_all(steps, true)
 }
 

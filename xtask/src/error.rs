@@ -18,6 +18,10 @@ pub(crate) enum Error {
     Metadata(String),
     /// The tidy check found this many problems, already printed.
     Untidy(usize),
+    /// So many of Autobahn's cases did not pass, or were not run; where the suite's own account is.
+    Nonconforming { failed: usize, reports: PathBuf },
+    /// No fuzz target has this name.
+    NoTarget { name: String, known: Vec<String> },
     /// The temporary Postgres did not start.
     Postgres(gossip_test_postgres::Error),
     /// A named step failed.
@@ -42,6 +46,12 @@ impl fmt::Display for Error {
             Self::Metadata(what) => write!(f, "`cargo metadata` gave no usable answer: {what}"),
             Self::Untidy(1) => write!(f, "tidy found 1 problem, listed above"),
             Self::Untidy(count) => write!(f, "tidy found {count} problems, listed above"),
+            Self::Nonconforming { failed, reports } => {
+                write!(f, "cases of Autobahn's suite that did not pass: {failed}. Its account: {}", reports.display())
+            }
+            Self::NoTarget { name, known } => {
+                write!(f, "no fuzz target is called {name} (there are {})", known.join(", "))
+            }
             Self::Postgres(_) => write!(f, "could not start a temporary Postgres"),
             Self::Step { name, .. } => write!(f, "the step `{name}` failed"),
         }
@@ -54,7 +64,12 @@ impl std::error::Error for Error {
             Self::Start { source, .. } | Self::File { source, .. } => Some(source),
             Self::Postgres(source) => Some(source),
             Self::Step { source, .. } => Some(source.as_ref()),
-            Self::Failed { .. } | Self::Missing { .. } | Self::Metadata(_) | Self::Untidy(_) => None,
+            Self::Failed { .. }
+            | Self::Missing { .. }
+            | Self::Metadata(_)
+            | Self::NoTarget { .. }
+            | Self::Nonconforming { .. }
+            | Self::Untidy(_) => None,
         }
     }
 }

@@ -2,9 +2,12 @@
 //! It drives cargo, npm and python as a person would, and of our crates depends on the one that starts a Postgres alone.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool: what it prints is what it is for")]
 
+mod autobahn;
 mod ci;
+mod deny;
 mod error;
 mod exec;
+mod fuzz;
 mod loadtest;
 mod migrate;
 mod needs;
@@ -31,16 +34,22 @@ struct Cli {
 enum Command {
     /// Formats, tidy, lints, docs, unit tests, and end-to-end tests through real clients
     Test(test::Args),
-    /// What lands must pass: `test --strict`, then the release build, the load test and the benches in brief, and the
-    /// examples
+    /// What lands must pass: `test --strict`, then the release build, the load test and the benches in brief, the
+    /// examples, and Autobahn's suite
     Ci(ci::Args),
     /// What lints cannot check: arrows between crates, file headers, names in the documentation
     Tidy,
     /// Bring the configured database up to date: `gossipd migrate` with this environment
     Migrate,
+    /// Every decoder, and whole sessions, fed with what no client would send: `cargo xtask fuzz session --seconds 600`
+    Fuzz(fuzz::Args),
+    /// Licenses, sources and versions of the dependencies, as deny.toml has it
+    Deny,
     /// Start a temporary Postgres and run a command with its URL as TEST_POSTGRES_URL; without one, print the URL and
     /// wait for the end of input or Ctrl-C
     Postgres(postgres::Args),
+    /// Autobahn's WebSocket suite against our framing; it needs a Python 2.7
+    Autobahn(autobahn::Args),
     /// Load on a running server, or on one of its own: `cargo xtask loadtest votes`, and `… votes --help`
     Loadtest(loadtest::Args),
 }
@@ -54,7 +63,10 @@ fn dispatch(command: Command) -> Result<ExitCode, Error> {
     match command {
         Command::Test(args) => test::run(&Workspace::load()?, &args)?,
         Command::Ci(args) => ci::run(&Workspace::load()?, &args)?,
+        Command::Autobahn(args) => autobahn::run(&Workspace::load()?, &args)?,
         Command::Tidy => tidy::run(&Workspace::load()?)?,
+        Command::Fuzz(args) => fuzz::run(&Workspace::load()?, &args)?,
+        Command::Deny => deny::run(&Workspace::load()?, false)?,
         Command::Migrate => return migrate::run(),
         Command::Postgres(args) => return postgres::run(&args),
         Command::Loadtest(args) => return loadtest::run(&Workspace::load()?, &args),
@@ -84,7 +96,10 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-        assert_eq!(command_names(), ["test", "ci", "tidy", "migrate", "postgres", "loadtest"]);
+        assert_eq!(
+            command_names(),
+            ["test", "ci", "tidy", "migrate", "fuzz", "deny", "postgres", "autobahn", "loadtest"]
+        );
     }
     #[test]
     fn what_follows_loadtest_is_passed_on() {

@@ -4,6 +4,7 @@
 use std::process::Command;
 
 use crate::{
+    autobahn,
     error::Error,
     exec::{self, Workspace},
 };
@@ -29,6 +30,8 @@ enum Source {
     Apt(&'static [&'static str]),
     /// A component of the toolchain.
     Rustup(&'static str),
+    /// Nothing that installs without asking has it.
+    Person,
 }
 
 pub(crate) const RUSTFMT: Need = Need {
@@ -42,6 +45,13 @@ pub(crate) const CLIPPY: Need = Need {
     probe: Probe::Succeeds(&["cargo", "clippy", "--version"]),
     how: "rustup component add clippy",
     from: Source::Rustup("clippy"),
+};
+/// For the fuzzer's own half.
+pub(crate) const CXX: Need = Need {
+    what: "a C++ compiler, c++",
+    probe: Probe::Succeeds(&["c++", "--version"]),
+    how: "apt-get install g++",
+    from: Source::Apt(&["g++"]),
 };
 pub(crate) const NODE: Need = Need {
     what: "node",
@@ -67,6 +77,13 @@ pub(crate) const VENV: Need = Need {
     how: "apt-get install python3-venv",
     from: Source::Apt(&["python3-venv"]),
 };
+/// What Autobahn's suite is written in. Debian no longer has it.
+pub(crate) const PYTHON2: Need = Need {
+    what: "a Python 2.7 with pip",
+    probe: Probe::Holds(|| autobahn::python2().is_some()),
+    how: "pyenv install 2.7.18 (it is found there, it need not be the chosen one)",
+    from: Source::Person,
+};
 /// Debian's package starts a cluster of its own as well, on port 5432. It is in nobody's way.
 pub(crate) const POSTGRES: Need = Need {
     what: "Postgres' programs initdb, pg_ctl and postgres",
@@ -85,6 +102,7 @@ impl Need {
             println!("{} is missing: trying to install it", self.what);
             match self.from {
                 Source::Apt(packages) => apt_get(packages),
+                Source::Person => println!("nothing here can install it"),
                 Source::Rustup(component) => tried(Command::new("rustup").args(["component", "add", component])),
             }
             if self.is_met(workspace) {

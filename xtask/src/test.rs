@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command};
 use crate::{
     error::Error,
     exec::{self, Workspace},
-    needs, peers,
+    fuzz, needs, peers,
     postgres::Shared,
     steps::{self, Step},
     tidy,
@@ -65,7 +65,9 @@ fn all<'a>(
             needs::RUSTFMT.require(workspace, install)?;
             exec::run(&mut workspace.cargo(&["fmt", "--all", "--check"]))?;
             let peers = format!("{}/Cargo.toml", peers::FOLDER);
-            exec::run(&mut workspace.cargo(&["fmt", "--all", "--check", "--manifest-path", &peers]))
+            exec::run(&mut workspace.cargo(&["fmt", "--all", "--check", "--manifest-path", &peers]))?;
+            let fuzz = format!("{}/Cargo.toml", fuzz::FOLDER);
+            exec::run(&mut workspace.cargo(&["fmt", "--all", "--check", "--manifest-path", &fuzz]))
         }));
     }
     if chosen(Part::Tidy) {

@@ -16,6 +16,7 @@ use crate::{
     command_names,
     error::Error,
     exec::{self, Workspace},
+    fuzz,
 };
 
 /// Something to mend: where, and what is wrong with it.
@@ -38,7 +39,7 @@ impl Problem {
 }
 
 /// Documents whose names of files and commands must be true.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "ARCHITECTURE.md",
     "README.md",
     "benches/peers/README.md",
@@ -47,12 +48,15 @@ const DOCUMENTS: [&str; 8] = [
     "docs/performance.md",
     "docs/protocol.md",
     "docs/scaling.md",
+    "docs/security.md",
 ];
 
 pub(crate) fn run(workspace: &Workspace) -> Result<(), Error> {
     let mut problems = arrows::check(&workspace.metadata);
     problems.extend(manifests::check(&workspace.root, &workspace.metadata)?);
     problems.extend(peers::check(workspace)?);
+    let fuzz = workspace.root.join(fuzz::FOLDER).join("Cargo.toml");
+    problems.extend(manifests::check(&workspace.root, &exec::metadata(Some(&fuzz))?)?);
     let files = files(workspace)?;
     let mut notes = Vec::new();
     for path in &files {
@@ -68,7 +72,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Error> {
         match fs::read_to_string(workspace.root.join(document)) {
             Ok(content) => {
                 let exists = |path: &str| workspace.root.join(path).exists();
-                problems.extend(docs::check(document, &content, exists, &commands));
+                let has = |path: &str, name: &str| {
+                    fs::read_to_string(workspace.root.join(path)).is_ok_and(|source| source.contains(name))
+                };
+                problems.extend(docs::check(document, &content, exists, has, &commands));
             }
             Err(_) => problems.push(Problem::new(document, "is missing")),
         }

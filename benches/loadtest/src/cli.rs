@@ -1,5 +1,6 @@
 //! The options. Reading and checking only; each scenario's meaning is in its own module.
 
+mod hostile;
 mod idle;
 mod load;
 mod servers;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use hostile::HostileArgs;
 pub(crate) use idle::IdleArgs;
 pub(crate) use load::{FanoutArgs, Mix, Paced, RoomsArgs};
 pub(crate) use servers::{Output, Servers};
@@ -41,6 +43,8 @@ pub(crate) enum Scenario {
     Idle(IdleArgs),
     /// Clients who come and go by the thousand, and what those notice who stay
     Storm(StormArgs),
+    /// Clients who mean harm, and what honest ones and the server notice of them
+    Hostile(HostileArgs),
     /// A moderate load for as long as you like: whether anything grows, is lost or drifts
     Soak(SoakArgs),
     /// Durable votes a second, and how long their acks take

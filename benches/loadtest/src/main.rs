@@ -9,6 +9,7 @@ mod crowd;
 mod database;
 mod error;
 mod fanout;
+mod hostile;
 mod idle;
 mod limits;
 mod meter;
@@ -58,6 +59,7 @@ fn run(cli: Cli) -> Result<bool, Error> {
         Some(Scenario::Rooms(args)) => deliver(&on_one_thread(rooms::run(&args))?, &args.output),
         Some(Scenario::Idle(args)) => deliver(&on_one_thread(idle::run(&args))?, &args.output),
         Some(Scenario::Storm(args)) => deliver(&on_one_thread(storm::run(&args))?, &args.output),
+        Some(Scenario::Hostile(args)) => deliver(&on_one_thread(hostile::run(&args))?, &args.output),
         Some(Scenario::Soak(args)) => deliver(&on_one_thread(soak::run(&args))?, &args.output),
         Some(Scenario::Votes(args)) => deliver(&on_one_thread(votes::run(&args))?, &args.output),
         Some(Scenario::BaselineServer(args)) => {

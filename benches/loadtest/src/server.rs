@@ -21,8 +21,9 @@ const GOSSIPD_BIN: &str = "GOSSIPD_BIN";
 const PEERS_DIR: &str = "PEERS_DIR";
 /// The peer that runs on Node.
 const PEERS_NODE: &str = "PEERS_NODE";
-/// What of gossipd may be tried against each other: how many transactions it has under way at once, and its shards.
-const PASSED_ON: [&str; 3] = ["COMMIT_DELAY", "COMMIT_LANES", "SHARDS"];
+/// What of gossipd may be tried against each other: how many transactions it has under way at once, its shards, and what
+/// its limits cost.
+const PASSED_ON: [&str; 4] = ["COMMIT_DELAY", "COMMIT_LANES", "RATE_LIMIT_MODE", "SHARDS"];
 /// How long a server may take to migrate its database and listen.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a server says once it listens, before `host:port`.
@@ -83,11 +84,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server, on the database where it has one, and waits until it listens.
+    /// Starts a server, on the database where it has one, with these variables on top, and waits until it listens.
     ///
     /// # Errors
     /// Where it cannot be started, or ends instead.
-    pub(crate) async fn start(kind: Kind, database: &str, secret: &str, tuning: Tuning) -> Result<Server, Error> {
+    pub(crate) async fn start(
+        kind: Kind,
+        database: &str,
+        secret: &str,
+        tuning: Tuning,
+        settings: &[(&str, &str)],
+    ) -> Result<Server, Error> {
         let mut command = match kind {
             Kind::Gossipd => gossipd(database)?,
             Kind::Baseline => baseline(database, tuning)?,
@@ -97,6 +104,7 @@ impl Server {
             Kind::Socketio => node()?,
             Kind::Remote => return Err(Error::Usage("a remote server is not ours to start".into())),
         };
+        command.envs(settings.iter().copied());
         command.env("JWT_SECRET", secret).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(Error::io("starting a server"))?;
         let failed = || Error::Start(kind.name().to_owned());

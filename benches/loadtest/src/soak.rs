@@ -1,20 +1,31 @@
 //! The scenario `soak`: the load of `rooms`, moderate, for as long as one likes, while guests come and go. Whether memory
-//! and descriptors stay what they were, nothing is lost, and what is stored is what was acked.
+//! and descriptors stay what they were, nothing is lost, what is stored is what was acked, and what the server says of who
+//! is connected is what is held.
 
+mod counts;
 mod guests;
+mod memory;
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use crate::cli::{SoakArgs, Tuning};
 use crate::database::{Counts, Place};
 use crate::error::Error;
 use crate::limits;
 use crate::meter::Meter;
-use crate::report::{Report, Run, Sample, Unit, number, started_now};
+use crate::report::{Report, Run, Unit, started_now};
 use crate::rooms;
+use crate::server::Kind;
 use crate::target::{self, Target};
+use counts::{Connected, Counting};
 use guests::Guests;
 
-/// What a server may have in memory in the last third of the time beyond what it had in the first: a share, and some bytes.
-const GROWTH: (f64, f64) = (1.1, 8.0 * 1_048_576.0);
+/// At the end, how long no guests come any more, so that it is known who is there; less where the whole is short.
+const QUIET: Duration = Duration::from_secs(4);
 
 /// Runs the scenario.
 ///
@@ -51,37 +62,39 @@ async fn soak(target: &Target, args: &SoakArgs, meter: &Meter) -> Result<Run, Er
     limits::raise_files(paced.rooms * paced.members + args.guests)?;
     let descriptors = meter.server_descriptors();
     let guests = Guests::new(target, meter);
-    let (mut run, _) =
-        rooms::measure(target, paced, meter, async |rooms| guests.come_and_go(rooms, args.guests).await).await?;
+    let counting = Counting::new(target)?;
+    let members = paced.rooms * paced.members;
+    let quiet = QUIET.min(paced.duration / 4);
+    let mut held = None;
+    let beside = async |rooms: &[String]| -> Infallible {
+        tokio::select! {
+            never = guests.come_and_go(rooms, args.guests) => match never {},
+            () = sleep(paced.duration - quiet) => {}
+        }
+        let expected =
+            Connected { active_connections: members, rooms_subscribed: paced.rooms, users_connected: members };
+        held = Some((expected, counting.until(expected, quiet / 2).await));
+        pending().await
+    };
+    let (mut run, _) = rooms::measure(target, paced, meter, beside).await?;
     let after = meter.server_closed(descriptors).await;
+    if target.kind == Kind::Gossipd {
+        if let Some((expected, found)) = held {
+            counts::tell(&mut run, "with all members", expected, found);
+        }
+        let gone = counting.until(Connected::default(), QUIET).await;
+        counts::tell(&mut run, "when all had gone", Connected::default(), gone);
+    }
 
     run.set("guests", args.guests);
     run.figure("visits", "visits of guests", guests.visits() as f64, Unit::Count);
     guests.tell_faults(&mut run);
-    memory(&mut run);
+    memory::tell(&mut run);
     if let Some((before, after)) = descriptors.zip(after) {
         let text = format!("descriptors are closed again: {before} before anybody came, {after} after all had gone");
         run.check(crate::meter::closed(before, after), text);
     }
     Ok(run)
-}
-
-/// Compares the first third of what was measured with the last.
-fn memory(run: &mut Run) {
-    let Some((first, last)) = thirds(&run.timeline) else { return };
-    let text = |bytes: f64| number::text(bytes, Unit::Bytes);
-    run.figure("rssFirstThird", "server memory in the first third", first, Unit::Bytes);
-    run.figure("rssLastThird", "server memory in the last third", last, Unit::Bytes);
-    let told = format!("memory stays: {} in the first third of the time, {} in the last", text(first), text(last));
-    run.check(last <= first * GROWTH.0 + GROWTH.1, told);
-}
-
-/// The mean memory of the first and of the last third of the samples.
-fn thirds(timeline: &[Sample]) -> Option<(f64, f64)> {
-    let all: Vec<f64> = timeline.iter().filter_map(|sample| Some(sample.rss_bytes? as f64)).collect();
-    let third = all.len() / 3;
-    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-    (third > 0).then(|| (mean(&all[..third]), mean(&all[all.len() - third..])))
 }
 
 /// What the database holds must be what was acked.
@@ -98,23 +111,6 @@ fn compare(run: &mut Run, stored: Counts) {
 mod tests {
     use super::*;
     use crate::report::histogram;
-
-    fn timeline(rss: &[u64]) -> Vec<Sample> {
-        rss.iter().map(|&mib| Sample { rss_bytes: Some(mib << 20), ..Sample::default() }).collect()
-    }
-
-    #[test]
-    fn memory_may_move_but_not_grow() {
-        let flat = |rss: &[u64]| {
-            let mut run = Run { timeline: timeline(rss), ..Run::new("gossipd") };
-            memory(&mut run);
-            run.checks.iter().map(|check| check.met).collect::<Vec<_>>()
-        };
-        assert_eq!(flat(&[50, 52, 60, 70, 55, 55]), [true]);
-        assert_eq!(flat(&[50, 52, 60, 70, 75, 75]), [false]);
-        assert_eq!(flat(&[50, 60]), [true; 0]);
-        assert_eq!(thirds(&timeline(&[3, 5, 100, 7, 9, 1, 2])), Some((4.0 * 1_048_576.0, 1.5 * 1_048_576.0)));
-    }
 
     #[test]
     fn what_is_stored_is_what_was_acked() {

@@ -82,7 +82,7 @@ impl Socket {
     async fn open(address: SocketAddr, source: Option<IpAddr>, buffer: Option<u32>) -> Result<Socket, Error> {
         let stream = match (source, buffer) {
             (None, None) => TcpStream::connect(address).await,
-            _ => from(source, buffer, address).await,
+            _ => connect_from(source, buffer, address).await,
         };
         let stream = stream.map_err(Error::io("connecting to the server"))?;
         stream.set_nodelay(true).map_err(Error::io("setting up a socket"))?;
@@ -358,7 +358,15 @@ fn some(read: io::Result<usize>) -> Result<Option<usize>, Error> {
     }
 }
 
-async fn from(source: Option<IpAddr>, buffer: Option<u32>, address: SocketAddr) -> io::Result<TcpStream> {
+/// Connects from this address, where one is given, with a receive buffer of so many bytes.
+///
+/// # Errors
+/// Where that cannot be done.
+pub(crate) async fn connect_from(
+    source: Option<IpAddr>,
+    buffer: Option<u32>,
+    address: SocketAddr,
+) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(bytes) = buffer {
         socket.set_recv_buffer_size(bytes)?;

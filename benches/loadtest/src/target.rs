@@ -47,9 +47,18 @@ impl Target {
     /// # Errors
     /// Where the secret does not sign.
     pub(crate) fn token(&self) -> Result<String, Error> {
-        let exp = SystemEnv.now().plus(TOKEN_LIFE).as_millis() / 1000;
+        self.token_of("user")
+    }
+
+    /// The same, of another role.
+    ///
+    /// # Errors
+    /// As of [`token`](Self::token).
+    pub(crate) fn token_of(&self, role: &'static str) -> Result<String, Error> {
+        let now = SystemEnv.now();
+        let (iat, exp) = (now.as_millis() / 1000, now.plus(TOKEN_LIFE).as_millis() / 1000);
         let sub = UserId(Uuid::new_v4());
-        let claims = Claims { sub, exp, role: "user", rooms: Some("*".into()), iss: None, aud: None };
+        let claims = Claims { sub, iat: Some(iat), exp, role, rooms: Some("*".into()), iss: None, aud: None };
         Ok(Key::secret(&self.secret).sign(&claims)?)
     }
 
@@ -103,9 +112,23 @@ pub(crate) async fn on<T>(
     tuning: Tuning,
     load: impl AsyncFn(&Target) -> Result<T, Error>,
 ) -> Result<(T, Option<Counts>), Error> {
+    on_with(kind, place, tuning, &[], load).await
+}
+
+/// As [`on`], with variables beyond those that every run sets, or other values of them.
+///
+/// # Errors
+/// As of [`on`].
+pub(crate) async fn on_with<T>(
+    kind: Kind,
+    place: &Place,
+    tuning: Tuning,
+    settings: &[(&str, &str)],
+    load: impl AsyncFn(&Target) -> Result<T, Error>,
+) -> Result<(T, Option<Counts>), Error> {
     let database = if kind.has_database() { Some(place.create().await?) } else { None };
     let outcome = tokio::select! {
-        outcome = serve_and_load(kind, place, database.as_ref(), tuning, load) => outcome,
+        outcome = serve_and_load(kind, place, database.as_ref(), tuning, settings, load) => outcome,
         _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
     };
     let removed = match database {
@@ -121,10 +144,11 @@ async fn serve_and_load<T>(
     place: &Place,
     database: Option<&Database>,
     tuning: Tuning,
+    settings: &[(&str, &str)],
     load: impl AsyncFn(&Target) -> Result<T, Error>,
 ) -> Result<(T, Option<Counts>), Error> {
     let secret = Uuid::new_v4().to_string();
-    let server = Server::start(kind, database.map_or("", Database::url), &secret, tuning).await?;
+    let server = Server::start(kind, database.map_or("", Database::url), &secret, tuning, settings).await?;
     let mut target = Target::new(kind, server.address(), &secret).await?;
     target.database = database.map(|_| place.name());
     target.process = server.process();

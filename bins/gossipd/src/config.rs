@@ -1,6 +1,9 @@
 //! Configuration (contract §7): every setting is an environment variable and, for a try, a flag of the same name.
 //! Reading and checking only; what the settings lead to is in [`crate::daemon`].
 
+mod limits;
+mod values;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +14,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use gossip_core::access::RoomAccess;
 use gossip_proto::id::UserId;
 use gossip_ws::http::Cors;
+
+use self::limits::LimitSettings;
+use self::values::{at_least_one, cors, delay, duration, lanes, log_level, room_access, shards};
 
 /// A server for real-time feeds: rooms, gossip, votes, comments, over Socket.IO and plain WebSocket.
 #[derive(Debug, Parser)]
@@ -114,6 +120,9 @@ pub struct Settings {
     /// A file with the PEM of the public key that tokens are signed for (RS256, ES256 or EdDSA, as the key is).
     #[arg(long, env, hide_env_values = true, value_name = "JWT_PUBLIC_KEY_FILE")]
     pub jwt_public_key_file: Option<PathBuf>,
+    /// A file with a JWK set of the keys that tokens are signed for; read again when it changes.
+    #[arg(long, env, hide_env_values = true, value_name = "JWT_JWKS_FILE")]
+    pub jwt_jwks_file: Option<PathBuf>,
     /// The `iss` that tokens must have.
     #[arg(long, env, hide_env_values = true, value_name = "JWT_ISSUER")]
     pub jwt_issuer: Option<String>,
@@ -160,7 +169,7 @@ pub struct Settings {
     #[arg(long, env, hide_env_values = true, value_name = "COMMIT_LANES", default_value = "1", value_parser = lanes)]
     pub commit_lanes: usize,
     /// Under load, the least time from one transaction to the next; 0ms for none.
-    #[arg(long, env, hide_env_values = true, value_name = "COMMIT_DELAY", default_value = "10ms", value_parser = delay)]
+    #[arg(long, env, hide_env_values = true, value_name = "COMMIT_DELAY", default_value = "14ms", value_parser = delay)]
     pub commit_delay: Duration,
     /// How many tasks share the connections and write to them [default: one a core].
     #[arg(long, env, hide_env_values = true, value_name = "SHARDS", value_parser = shards)]
@@ -186,6 +195,17 @@ pub struct Settings {
     /// expiresInMinutes where a client does not say.
     #[arg(long, env, hide_env_values = true, value_name = "EXPIRY_DEFAULT_MINUTES", default_value = "1440", value_parser = at_least_one)]
     pub expiry_default_minutes: usize,
+    /// How much one client may do.
+    #[command(flatten)]
+    pub limits: LimitSettings,
+}
+
+impl Settings {
+    /// Whether tokens are verified with keys that only verify.
+    #[must_use]
+    pub fn has_public_keys(&self) -> bool {
+        self.jwt_public_key_file.is_some() || self.jwt_jwks_file.is_some()
+    }
 }
 
 /// Why the arguments or variables cannot be used, ready to print, and the exit code.
@@ -238,98 +258,7 @@ fn unreadable(command: &clap::Command) -> Result<(), Unusable> {
 }
 
 /// Variables of the contract that this version does not know: those whose being ignored would do harm.
-pub const HARMFUL_TO_IGNORE: [(&str, &str); 2] = [
-    ("NATS_URL", "this version runs as one node"),
-    ("JWT_JWKS_FILE", "this version takes one key: JWT_SECRET or JWT_PUBLIC_KEY_FILE"),
-];
-
-/// Variables of the contract that this version does not know, and goes on without.
-pub const IGNORED: [&str; 8] = [
-    "MAX_SOCKETS_PER_USER",
-    "MAX_SOCKETS_PER_ADDRESS",
-    "RATE_CONNECT",
-    "RATE_AUTH_FAILURES",
-    "RATE_NEW_GOSSIP",
-    "RATE_VOTE_GOSSIP",
-    "RATE_COMMENT_GOSSIP",
-    "RATE_OTHER",
-];
-
-/// `500ms`, `10s`, `5m`, `24h`, `7d`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let millis_each: u64 = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err("a duration looks like 500ms, 10s, 5m, 24h or 7d".into()),
-    };
-    let number: u64 = number.parse().map_err(|_| "a duration looks like 500ms, 10s, 5m, 24h or 7d")?;
-    match number.checked_mul(millis_each) {
-        Some(millis @ 1..=31_536_000_000) => Ok(Duration::from_millis(millis)),
-        _ => Err("a duration is more than nothing and at most a year".into()),
-    }
-}
-
-/// As [`duration`], or none.
-fn delay(text: &str) -> Result<Duration, String> {
-    match text {
-        "0" | "0ms" | "0s" => Ok(Duration::ZERO),
-        _ => duration(text).and_then(|delay| {
-            let is_short = delay <= Duration::from_secs(1);
-            is_short.then_some(delay).ok_or_else(|| "must be from 0ms to 1s".into())
-        }),
-    }
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number @ 1..=1_073_741_824) => Ok(number),
-        _ => Err("must be a whole number from 1 to 1073741824".into()),
-    }
-}
-
-fn lanes(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number @ 1..=4) => Ok(number),
-        _ => Err("must be a whole number from 1 to 4".into()),
-    }
-}
-
-fn shards(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number @ 1..=256) => Ok(number),
-        _ => Err("must be a whole number from 1 to 256".into()),
-    }
-}
-
-fn room_access(text: &str) -> Result<RoomAccess, String> {
-    match text {
-        "claims" => Ok(RoomAccess::Claims),
-        "members" => Ok(RoomAccess::Members),
-        "open" => Ok(RoomAccess::Open),
-        _ => Err("must be claims, members or open".into()),
-    }
-}
-
-fn log_level(text: &str) -> Result<tracing::Level, String> {
-    match text {
-        // The word that NestJS has for it.
-        "log" => Ok(tracing::Level::INFO),
-        _ => text.parse().map_err(|_| "must be error, warn, info, debug or trace".into()),
-    }
-}
-
-fn cors(text: &str) -> Result<Cors, String> {
-    let cors = Cors::parse(text);
-    match &cors {
-        Cors::List(origins) if origins.is_empty() => Err("must be * or a list of origins".into()),
-        _ => Ok(cors),
-    }
-}
+pub const HARMFUL_TO_IGNORE: [(&str, &str); 1] = [("NATS_URL", "this version runs as one node")];
 
 #[cfg(test)]
 mod tests {
@@ -357,21 +286,17 @@ mod tests {
             (["--ping-timeout", "0s"], "PING_TIMEOUT"),
             (["--room-access", "all"], "ROOM_ACCESS"),
             (["--max-payload", "0"], "MAX_PAYLOAD"),
+            (["--rate-new-gossip", "0/60s"], "RATE_NEW_GOSSIP"),
+            (["--rate-connect", "200"], "RATE_CONNECT"),
+            (["--rate-limit-mode", "off"], "RATE_LIMIT_MODE"),
+            (["--max-sockets-per-user", "0"], "MAX_SOCKETS_PER_USER"),
+            (["--trusted-proxies", "proxy.example"], "TRUSTED_PROXIES"),
             (["--log-level", "loud"], "LOG_LEVEL"),
             (["--log-format", "xml"], "LOG_FORMAT"),
         ] {
             let unusable = read(&args).unwrap_err();
             assert_eq!((unusable.exit_code, unusable.text.lines().count()), (2, 1), "{}", unusable.text);
             assert!(unusable.text.contains(name), "{}", unusable.text);
-        }
-    }
-
-    #[test]
-    fn durations() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
-        for bad in ["", "s", "10", "-1s", "1.5s", "0s", "10 s", "99999999999999999999s", "9999999d"] {
-            assert!(duration(bad).is_err(), "{bad}");
         }
     }
 

@@ -30,6 +30,12 @@ use crate::{config, dev, token};
 /// clients a second and more. The system may have a lower bound of its own.
 const BACKLOG: u32 = 4096;
 
+/// How often it is tried again to listen where another process does, and how much longer than `DRAIN_TIMEOUT` that may
+/// take to be gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// See [`LOOK_AGAIN`].
+const LET_GO: Duration = Duration::from_secs(2);
+
 /// What HTTP requests under way get at the end, even where nothing is left of `DRAIN_TIMEOUT`.
 const LAST_REQUESTS: Duration = Duration::from_millis(100);
 
@@ -102,30 +108,67 @@ impl Error {
     }
 }
 
-/// The key that verifies tokens, and signs them if it is a secret.
+/// What tells good tokens from bad ones.
 ///
 /// # Errors
-/// When none or two are configured, or one cannot be used.
+/// When the keys are configured by none or several of the variables, or cannot be used.
+pub fn verifier(settings: &Settings, is_dev: bool) -> Result<Verifier, Error> {
+    let config = VerifierConfig {
+        issuer: settings.jwt_issuer.clone(),
+        audience: settings.jwt_audience.clone(),
+        leeway: settings.jwt_leeway,
+    };
+    match only(settings)? {
+        Some(Keys::Set(file)) => {
+            Verifier::from_jwks_file(file, config).map_err(|error| Error::Usage(format!("JWT_JWKS_FILE: {error}")))
+        }
+        _ => Ok(Verifier::new(key(settings, is_dev)?, config)),
+    }
+}
+
+/// The key that tokens of our own are signed with, if it is a secret.
+///
+/// # Errors
+/// As [`verifier`]; and where the keys are a set, which only verifies.
 pub fn key(settings: &Settings, is_dev: bool) -> Result<Key, Error> {
-    match (&settings.jwt_secret, &settings.jwt_public_key_file) {
-        (Some(_), Some(_)) => Err(Error::Usage("JWT_SECRET, JWT_PUBLIC_KEY_FILE: set one of them, not both".into())),
-        (Some(secret), None) => {
+    match only(settings)? {
+        Some(Keys::Secret(secret)) => {
             if secret.len() < 32 {
                 tracing::warn!("JWT_SECRET has fewer than 32 bytes, which can be guessed");
             }
             Ok(Key::secret(secret))
         }
-        (None, Some(file)) => {
+        Some(Keys::Public(file)) => {
             let unusable = |why: String| Error::Usage(format!("JWT_PUBLIC_KEY_FILE: {why}"));
             let pem = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
             Key::public_pem(&pem).map_err(|error| unusable(error.to_string()))
         }
-        (None, None) if is_dev => dev::secret(Path::new(dev::SECRET_FILE))
+        Some(Keys::Set(_)) => Err(Error::Token(gossip_hub::Error::CannotSign)),
+        None if is_dev => dev::secret(Path::new(dev::SECRET_FILE))
             .map(|secret| Key::secret(&secret))
             .map_err(|source| Error::DevSecret { file: dev::SECRET_FILE, source }),
-        (None, None) => Err(Error::Usage(
-            "no key to verify tokens with: set JWT_SECRET or JWT_PUBLIC_KEY_FILE, or run with --dev".into(),
+        None => Err(Error::Usage(
+            "no key to verify tokens with: set JWT_SECRET, JWT_PUBLIC_KEY_FILE or JWT_JWKS_FILE, or run with --dev"
+                .into(),
         )),
+    }
+}
+
+/// Where keys are.
+enum Keys<'a> {
+    Secret(&'a str),
+    Public(&'a Path),
+    Set(&'a Path),
+}
+
+/// The one variable that says where the keys are.
+fn only(settings: &Settings) -> Result<Option<Keys<'_>>, Error> {
+    match (&settings.jwt_secret, &settings.jwt_public_key_file, &settings.jwt_jwks_file) {
+        (None, None, None) => Ok(None),
+        (Some(secret), None, None) => Ok(Some(Keys::Secret(secret))),
+        (None, Some(file), None) => Ok(Some(Keys::Public(file))),
+        (None, None, Some(file)) => Ok(Some(Keys::Set(file))),
+        _ => Err(Error::Usage("JWT_SECRET, JWT_PUBLIC_KEY_FILE, JWT_JWKS_FILE: set one of them, no more".into())),
     }
 }
 
@@ -175,22 +218,18 @@ impl Daemon {
     /// # Errors
     /// When one of these fails or a setting cannot be used.
     pub async fn start(settings: &Settings, is_dev: bool, env: Arc<dyn Env>) -> Result<Daemon, Error> {
-        let verifier = VerifierConfig {
-            issuer: settings.jwt_issuer.clone(),
-            audience: settings.jwt_audience.clone(),
-            leeway: settings.jwt_leeway,
-        };
-        refuse_or_warn_of_unknown()?;
+        refuse_unknown()?;
         if settings.expiry_default_minutes > settings.expiry_max_minutes {
             return Err(Error::Usage("EXPIRY_DEFAULT_MINUTES: must not be over EXPIRY_MAX_MINUTES".into()));
         }
-        let verifier = Verifier::new(key(settings, is_dev)?, verifier);
+        let verifier = verifier(settings, is_dev)?;
         let store = open_store(settings, is_dev).await?;
         let host = settings.ws_host.as_deref().unwrap_or(if is_dev { "127.0.0.1" } else { "0.0.0.0" });
         let failed = |source| Error::Listen { address: format!("{host}:{}", settings.ws_port), source };
         let addresses = tokio::net::lookup_host((host, settings.ws_port)).await;
         let addresses = addresses.map_err(|error| Error::Usage(format!("WS_HOST: no such address: {error}")))?;
-        let listener = listen(addresses).map_err(failed)?;
+        let addresses: Vec<SocketAddr> = addresses.collect();
+        let listener = listen_when_free(&addresses, settings.drain_timeout).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
 
         let dev_tokens = if is_dev { dev_tokens(settings, Arc::clone(&env))? } else { None };
@@ -252,21 +291,35 @@ impl Daemon {
 }
 
 /// Variables of the contract that this version does not know must not be believed to work.
-fn refuse_or_warn_of_unknown() -> Result<(), Error> {
+fn refuse_unknown() -> Result<(), Error> {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if let Some((name, why)) = config::HARMFUL_TO_IGNORE.into_iter().find(|(name, _)| is_set(name)) {
         return Err(Error::Usage(format!("{name}: {why}")));
     }
-    for name in config::IGNORED.into_iter().filter(|name| is_set(name)) {
-        tracing::warn!("{name} is set, which this version does not know: nothing is limited by it");
-    }
     Ok(())
 }
 
+/// Listens, if need be when another process has let go of the port: one that drains has so long for it.
+async fn listen_when_free(addresses: &[SocketAddr], patience: Duration) -> io::Result<TcpListener> {
+    let until = Instant::now() + patience + LET_GO;
+    let mut waiting = false;
+    loop {
+        match listen(addresses) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                if !std::mem::replace(&mut waiting, true) {
+                    tracing::warn!(?addresses, ?patience, "the port is in use; waiting for its process to end");
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            listening => return listening,
+        }
+    }
+}
+
 /// Listens at the first address where that can be done.
-fn listen(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpListener> {
+fn listen(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
     let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in addresses {
+    for &address in addresses {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
         let listening = socket.and_then(|socket| {
             // Else a new process could not listen while old connections linger.
@@ -286,7 +339,7 @@ fn gateway_config(settings: &Settings, is_dev: bool) -> GatewayConfig {
     let default_access = if is_dev { RoomAccess::Open } else { RoomAccess::Claims };
     GatewayConfig {
         shards: settings.shards.unwrap_or_else(|| GatewayConfig::default().shards),
-        room_access: settings.room_access.unwrap_or(default_access),
+        room_access: Arc::new(settings.room_access.unwrap_or(default_access)),
         text: Limits {
             content: settings.max_content,
             expiry_max_minutes: settings.expiry_max_minutes as u64,
@@ -296,6 +349,7 @@ fn gateway_config(settings: &Settings, is_dev: bool) -> GatewayConfig {
         auth_timeout: settings.auth_timeout,
         log_retention: settings.log_retention,
         max_rooms: settings.max_rooms_per_socket,
+        limits: settings.limits.config(),
         queue: QueueConfig {
             lanes: settings.commit_lanes,
             delay: settings.commit_delay,
@@ -313,16 +367,17 @@ fn service_config(settings: &Settings) -> ServiceConfig {
         upgrade_timeout: settings.upgrade_timeout,
         connect_timeout: settings.auth_timeout,
         max_payload: settings.max_payload,
+        trusted_proxies: settings.limits.trusted_proxies.clone(),
         ..ServiceConfig::default()
     }
 }
 
 /// None where the key only verifies.
 fn dev_tokens(settings: &Settings, env: Arc<dyn Env>) -> Result<Option<DevTokens>, Error> {
-    let (key, settings) = (key(settings, true)?, settings.clone());
-    if settings.jwt_public_key_file.is_some() {
+    if settings.has_public_keys() {
         return Ok(None);
     }
+    let (key, settings) = (key(settings, true)?, settings.clone());
     Ok(Some(Box::new(move |role| {
         let role = match role {
             "user" => TokenRole::User,

@@ -74,9 +74,14 @@ async fn serve(cli: &Cli) -> Result<(), Error> {
     let failed = |source| Error::Listen { address: "signals".into(), source };
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let daemon = Daemon::start(&cli.settings, cli.dev, Arc::new(SystemEnv)).await?;
+    let daemon = tokio::select! {
+        daemon = Daemon::start(&cli.settings, cli.dev, Arc::new(SystemEnv)) => daemon?,
+        // Nothing is under way yet.
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     println!("gossipd listening on http://{}", daemon.address());
-    if cli.dev && cli.settings.jwt_public_key_file.is_none() {
+    if cli.dev && !cli.settings.has_public_keys() {
         println!("an admin's token for all rooms: {}", admin_token(&cli.settings, &SystemEnv)?);
     }
     tokio::select! {

@@ -53,6 +53,7 @@ fn sign(
 ) -> Result<String, Error> {
     let claims = Claims {
         sub,
+        iat: Some(now.as_millis() / 1000),
         exp: now.plus(expires).as_millis() / 1000,
         role: role.as_str(),
         rooms,

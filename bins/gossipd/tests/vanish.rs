@@ -51,6 +51,7 @@ impl Process {
             .env("WS_HOST", "127.0.0.1")
             .env("WS_PORT", "0")
             .env("JWT_SECRET", SECRET)
+            .env("RATE_LIMIT_MODE", "observe")
             .env("PING_INTERVAL", "1s")
             .env("PING_TIMEOUT", "1s")
             .env("LOG_LEVEL", "error")

@@ -36,6 +36,10 @@ impl<K: Eq + Hash> Counts<K> {
         }
     }
 
+    pub(crate) fn contains(&self, key: &K) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }

@@ -1,11 +1,12 @@
 //! The gateway: what an embedder holds. It starts the shards, the commit queue and the janitor, gives each socket a
 //! [`Connection`], and speaks to rooms, users and everybody on the server's behalf.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use gossip_core::access::{Identity, RoomAccess};
+use gossip_core::access::{AccessPolicy, Identity, RoomAccess};
 use gossip_core::command::Command;
 use gossip_core::env::Env;
 use gossip_core::text::Limits as TextLimits;
@@ -19,7 +20,9 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use crate::auth::Verifier;
+use crate::access::Access;
+use crate::auth::{self, Verifier};
+use crate::changes;
 use crate::connection::{Connection, Link};
 use crate::directory::Directory;
 use crate::error::Error;
@@ -27,12 +30,14 @@ use crate::event::Event;
 use crate::failure::{Failure, vital};
 use crate::inbox::Inbox;
 use crate::janitor;
+use crate::lag::{self, Refiller};
+use crate::limits::{Limits, LimitsConfig, Place, Seated};
 use crate::offset::Offset;
 use crate::outbox::{Close, Outbox};
 use crate::publisher::{Publisher, Ticket, index};
 use crate::recover::Recoverable;
 use crate::recoveries::Recoveries;
-use crate::shard::{self, Audience, ConnectionId, Item, Limits, Peer, Shard, Tracked};
+use crate::shard::{self, Audience, ConnectionId, Item, Limits as ShardLimits, Peer, Shard, Tracked};
 use crate::stats::{ConnectionStats, Stats};
 use crate::under_way::UnderWay;
 
@@ -44,8 +49,8 @@ const DRAIN_BATCH_MIN: usize = 100;
 /// Settings of a gateway; the defaults are those of contract §7.
 #[derive(Debug, Clone)]
 pub struct GatewayConfig {
-    /// `ROOM_ACCESS`
-    pub room_access: RoomAccess,
+    /// `ROOM_ACCESS`: one of [`RoomAccess`], or a policy of one's own.
+    pub room_access: Arc<dyn AccessPolicy>,
     /// Maxima of texts and times.
     pub text: TextLimits,
     /// `AUTH_TIMEOUT`
@@ -58,25 +63,28 @@ pub struct GatewayConfig {
     pub queue: QueueConfig,
     /// How many shards; about one a core.
     pub shards: usize,
+    /// How much one client may do.
+    pub limits: LimitsConfig,
 }
 
 impl Default for GatewayConfig {
     fn default() -> Self {
         GatewayConfig {
-            room_access: RoomAccess::default(),
+            room_access: Arc::new(RoomAccess::default()),
             text: TextLimits::default(),
             auth_timeout: Duration::from_secs(10),
             log_retention: Duration::from_secs(24 * 60 * 60),
             max_rooms: 100,
             queue: QueueConfig::default(),
             shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            limits: LimitsConfig::default(),
         }
     }
 }
 
 impl GatewayConfig {
-    pub(crate) fn shard_limits(&self) -> Limits {
-        Limits { max_rooms: self.max_rooms }
+    pub(crate) fn shard_limits(&self) -> ShardLimits {
+        ShardLimits { max_rooms: self.max_rooms }
     }
 }
 
@@ -85,10 +93,12 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) env: Arc<dyn Env>,
     pub(crate) stats: Arc<Stats>,
-    verifier: Verifier,
+    verifier: Arc<Verifier>,
+    pub(crate) access: Access,
     directory: Arc<Directory>,
     queue: CommitQueue<Ticket>,
     pub(crate) recoveries: Recoveries,
+    pub(crate) limits: Limits,
     under_way: Arc<UnderWay>,
     inboxes: Arc<[Arc<Inbox<Item>>]>,
     next_id: AtomicU64,
@@ -113,8 +123,17 @@ impl Inner {
         }
     }
 
-    pub(crate) fn verify(&self, token: &Token, user_id: Option<UserId>) -> Result<Identity, Refusal> {
-        self.verifier.verify(token, user_id, self.env.now())
+    pub(crate) fn verify(
+        &self,
+        token: &Token,
+        user_id: Option<UserId>,
+        address: Option<IpAddr>,
+    ) -> Result<Identity, Refusal> {
+        self.limits.may_authenticate(address)?;
+        let verified = self.verifier.verify(token, user_id, self.env.now());
+        verified
+            .and_then(|identity| self.access.admit(identity))
+            .inspect_err(|_| self.limits.failed_to_authenticate(address))
     }
 
     /// Accepts a command, or gives the ticket back: while draining nothing new is accepted.
@@ -132,7 +151,15 @@ impl Inner {
         submitted
     }
 
-    async fn send_all(&self, item: impl Fn() -> Item) {
+    pub(crate) fn inboxes(&self) -> &[Arc<Inbox<Item>>] {
+        &self.inboxes
+    }
+
+    pub(crate) fn is_connected(&self, user: UserId) -> bool {
+        self.directory.users.contains(&user)
+    }
+
+    pub(crate) async fn send_all(&self, item: impl Fn() -> Item) {
         for inbox in &*self.inboxes {
             inbox.send(item()).await;
         }
@@ -170,11 +197,20 @@ impl Gateway {
         let stats = Arc::new(Stats::new(Instant::now()));
         let mut tasks = Vec::new();
         let failure = Arc::new(Failure::default());
+        let reads = lag::reads();
         let inboxes: Arc<[Arc<Inbox<Item>>]> = (0..config.shards.max(1))
             .map(|_| {
                 let inbox = Arc::new(Inbox::default());
                 let shard = Shard::new(config.shard_limits(), Arc::clone(&directory), Arc::clone(&stats));
-                let running = shard::run(shard, Arc::clone(&inbox), Arc::clone(&env));
+                let refiller = Refiller {
+                    store: Arc::clone(&store),
+                    inbox: Arc::clone(&inbox),
+                    failure: Arc::clone(&failure),
+                    timeout: config.queue.timeout,
+                    reads: Arc::clone(&reads),
+                };
+                let refill = move |peer| refiller.start(peer);
+                let running = shard::run(shard, Arc::clone(&inbox), Arc::clone(&env), refill);
                 tasks.push(tokio::spawn(vital(running, Arc::clone(&failure))).abort_handle());
                 inbox
             })
@@ -192,67 +228,118 @@ impl Gateway {
         let (recoveries, keeping) = Recoveries::new(Arc::clone(&store), Arc::clone(&env), config.queue.timeout);
         tasks.push(tokio::spawn(vital(keeping, Arc::clone(&failure))).abort_handle());
         tokio::spawn(vital(async { drop(writing.await) }, Arc::clone(&failure)));
+        let (access, news) = match Access::load(&*store).await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                tasks.iter().for_each(AbortHandle::abort);
+                return Err(Error::Store(error));
+            }
+        };
+        let verifier = Arc::new(verifier);
+        tasks.push(tokio::spawn(auth::follow(Arc::clone(&verifier))).abort_handle());
+        let limits = Limits::new(&config.limits, &env);
         let inner = Arc::new(Inner {
             config,
             store,
             env,
             stats,
             verifier,
+            access,
             directory,
             queue,
             recoveries,
+            limits,
             under_way,
             inboxes,
             next_id: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             failure,
         });
+        let following = vital(changes::follow(Arc::clone(&inner), news), Arc::clone(&inner.failure));
+        tasks.push(tokio::spawn(following).abort_handle());
         tasks.push(tokio::spawn(janitor::expire(Arc::clone(&inner))).abort_handle());
         tasks.push(tokio::spawn(janitor::prune(Arc::clone(&inner))).abort_handle());
+        tasks.push(tokio::spawn(janitor::forget(Arc::clone(&inner))).abort_handle());
         Ok(Gateway { inner, _tasks: Arc::new(Tasks(tasks)) })
     }
 
-    /// Who a token speaks for; `user_id` is what the client claims beside it.
+    /// Lets a client at this address open a connection, or not; where none is known there is no limit. What is returned
+    /// goes with the connection: while it is kept, the connection counts.
     ///
     /// # Errors
-    /// `invalid_token` or `token_expired`.
-    pub fn verify(&self, token: &Token, user_id: Option<UserId>) -> Result<Identity, Refusal> {
-        self.inner.verify(token, user_id)
+    /// `rate_limited`: `RATE_CONNECT`, `MAX_SOCKETS_PER_ADDRESS`.
+    pub fn admit(&self, address: Option<IpAddr>) -> Result<Place, Refusal> {
+        self.inner.limits.admit(address)
     }
 
-    /// Takes a socket in. From now on its time to authenticate runs.
-    pub fn connect(&self, outbox: Box<dyn Outbox>) -> Connection {
-        self.open(outbox, None)
+    /// Who a token speaks for; `user_id` is what the client claims beside it, `address` where it is.
+    ///
+    /// # Errors
+    /// `invalid_token` or `token_expired`; `rate_limited` without a look at the token, where too many from that address
+    /// were refused (`RATE_AUTH_FAILURES`).
+    pub fn verify(&self, token: &Token, user_id: Option<UserId>, address: Option<IpAddr>) -> Result<Identity, Refusal> {
+        self.inner.verify(token, user_id, address)
     }
 
-    /// As [`Gateway::connect`], for a client of `identity` that asked to be recovered. With `again` it goes on with that
+    /// A place among the sockets of who was verified, for [`Connection::authenticate`]. `pid` names a connection that can
+    /// be recovered: a new one, or the user's own that it is to go on with, whose place it then takes.
+    ///
+    /// # Errors
+    /// `rate_limited`: `MAX_SOCKETS_PER_USER`.
+    pub fn seat(&self, identity: Identity, pid: Option<Pid>, address: Option<IpAddr>) -> Result<Seated, Refusal> {
+        self.inner.limits.seat(identity, pid, address)
+    }
+
+    /// Whether there is such a place now, without taking it.
+    ///
+    /// # Errors
+    /// As [`Gateway::seat`].
+    pub fn may_seat(&self, identity: &Identity, address: Option<IpAddr>) -> Result<(), Refusal> {
+        self.inner.limits.may_seat(identity, address)
+    }
+
+    /// How often each limit was reached since the start, by name: refused, or with [`LimitMode::Observe`] let through.
+    ///
+    /// [`LimitMode::Observe`]: crate::LimitMode::Observe
+    #[must_use]
+    pub fn refusals(&self) -> Vec<(&'static str, u64)> {
+        self.inner.limits.refusals()
+    }
+
+    /// Takes a socket in, of a client at this address. From now on its time to authenticate runs.
+    pub fn connect(&self, outbox: Box<dyn Outbox>, address: Option<IpAddr>) -> Connection {
+        self.open(outbox, address, None)
+    }
+
+    /// As [`Gateway::connect`], for a client of `seated` that asked to be recovered. With `again` it goes on with that
     /// connection, which must follow by [`Connection::recover`]; if that is still open, it is closed.
     pub fn connect_tracked(
         &self,
         outbox: Box<dyn Outbox>,
-        identity: Identity,
+        address: Option<IpAddr>,
+        seated: Seated,
         pid: Pid,
         again: Option<&Recoverable>,
     ) -> Connection {
-        let user = identity.user;
+        let user = seated.identity().user;
         let seen = again.map_or_else(Offset::default, |again| again.offset.clone());
-        let connection = self.open(outbox, Some(Tracked::new(pid, seen, self.inner.recoveries.notes())));
+        let connection = self.open(outbox, address, Some(Tracked::new(pid, seen, self.inner.recoveries.notes())));
         if let Some(replaced) = self.inner.recoveries.opened(pid, Arc::clone(connection.peer())) {
             replaced.outbox.close(Close::Replaced);
         }
         self.inner.recoveries.note(RecoveryChange::Open { pid, user });
-        connection.authenticate(identity);
+        connection.authenticate(seated);
         connection
     }
 
-    fn open(&self, outbox: Box<dyn Outbox>, tracked: Option<Tracked>) -> Connection {
+    fn open(&self, outbox: Box<dyn Outbox>, address: Option<IpAddr>, tracked: Option<Tracked>) -> Connection {
         let inner = &self.inner;
         let id = ConnectionId(inner.next_id.fetch_add(1, Ordering::Relaxed));
         let peer = Arc::new(Peer::new(id, outbox, tracked));
         inner.stats.opened();
         let authenticate_by = inner.env.now().plus(inner.config.auth_timeout);
         inner.inbox(id).push(Item::Open { peer: Arc::clone(&peer), authenticate_by });
-        Connection::new(Link { gateway: Arc::clone(inner), peer })
+        Connection::new(Link { gateway: Arc::clone(inner), peer, address })
     }
 
     /// Sends an event to every member of a room: passed on as it is, in order with everything else, not logged.

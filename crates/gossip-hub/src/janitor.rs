@@ -21,6 +21,8 @@ const EXPIRY_PAGE: u64 = 256;
 const PRUNE_TICK: Duration = Duration::from_secs(60);
 /// Rows removed at once, so that pruning never keeps the writer long.
 const PRUNE_PAGE: u64 = 1_000;
+/// How often clients that have done nothing for long are forgotten: until then each is some ten bytes.
+const FORGET_TICK: Duration = Duration::from_secs(5);
 /// Connections noted as living at once.
 const TOUCH_PAGE: usize = 1_000;
 
@@ -89,6 +91,19 @@ pub(crate) async fn prune(gateway: Arc<Inner>) {
                 }
             }
         }
+        while let Ok(PRUNE_PAGE) = gateway.store.prune_access_changes(PRUNE_PAGE).await {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Forgets the rates of clients that have done nothing for long, for ever.
+pub(crate) async fn forget(gateway: Arc<Inner>) {
+    let mut ticks = tokio::time::interval(FORGET_TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        gateway.limits.forget_idle();
     }
 }
 

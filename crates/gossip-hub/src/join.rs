@@ -24,14 +24,20 @@ impl Session {
         query: JoinQuery,
         asked: &Asked,
     ) -> Result<(), Refusal> {
+        let epoch = self.link.gateway.access.epoch();
         self.check(me, room).await?;
         let id = self.link.id();
         // What can be recovered must be written down, which is done below.
         let needs_snapshot = query != JoinQuery::default() || self.link.peer.tracked.is_some();
         let subscribe = |done| Item::Subscribe { id, room, asked: Some(asked.clone()), needs_snapshot, done };
-        let before = match self.link.ask(subscribe).await {
+        let subscribed = self.link.ask(subscribe).await;
+        let lost = self.confirm(me, epoch, &[room]).await.pop();
+        let before = match subscribed {
             Some(Subscribed::Done) => return Ok(()),
-            Some(Subscribed::Loading { before }) => before,
+            Some(Subscribed::Loading { before }) => match lost {
+                None => before,
+                Some((_, refusal)) => return Err(refusal),
+            },
             Some(Subscribed::TooManyRooms) => return Err(too_many_rooms(self.link.gateway.config.shard_limits())),
             None => return Err(shutting_down()),
         };
@@ -52,6 +58,7 @@ impl Session {
     /// come the missed events; rooms that are refused are told of by `room_closed`.
     pub(crate) async fn resume(&self, rooms: Vec<(RoomId, Seq)>) {
         let me = self.credentials();
+        let epoch = self.link.gateway.access.epoch();
         let id = self.link.id();
         let mut allowed = Vec::with_capacity(rooms.len());
         let max_rooms = self.link.gateway.config.max_rooms;
@@ -69,6 +76,9 @@ impl Session {
             }
         }
         self.expect(&mut allowed).await;
+        let entered: Vec<RoomId> = allowed.iter().map(|(room, _)| *room).collect();
+        let lost = self.confirm(&me, epoch, &entered).await;
+        allowed.retain(|(room, _)| lost.iter().all(|(lost, _)| lost != room));
         let seen: Vec<_> = allowed.iter().map(|(room, since)| (*room, Seen::Seq(*since))).collect();
         let mut told = Map::new();
         let mut after = Vec::with_capacity(seen.len());
@@ -130,20 +140,21 @@ impl Session {
         let reply = Reply::Joined { room_id: room, seq, recovered, intents: snapshot.intents };
         let since = query.since.filter(|_| recovered == Some(true));
         let (after, is_replayed) = (since.unwrap_or(seq), since.is_some());
-        let early = match before {
-            Some(before) if !is_replayed && before < seq => self.events(room, before, seq).await?,
-            _ => Vec::new(),
-        };
-        if before.is_none()
+        if let Some(before) = before.filter(|before| !is_replayed && *before < seq) {
+            // To a member that only looks again, what the snapshot has comes before the ack.
+            self.catch_up_until(room, before, seq).await?;
+        }
+        // A member's place is noted already, unless it says that it has more from elsewhere.
+        if before.is_none_or(|before| is_replayed && before < after)
             && let Err(refusal) = self.remember(&[(room, after)]).await
         {
-            if let Some(tracked) = &self.link.peer.tracked {
+            if let Some(tracked) = self.link.peer.tracked.as_ref().filter(|_| before.is_none()) {
                 // It may have been written all the same.
                 self.link.gateway.recoveries.note(RecoveryChange::Leave { pid: tracked.pid, room });
             }
             return Err(refusal);
         }
-        Ok((Snapshot { after, reply, is_replayed, early }, seq))
+        Ok((Snapshot { after, reply, is_replayed }, seq))
     }
 }
 

@@ -17,8 +17,10 @@
 //! # Ok(()) }
 //! ```
 
+mod access;
 mod auth;
 mod catch_up;
+mod changes;
 mod connection;
 mod directory;
 mod error;
@@ -28,6 +30,8 @@ mod gateway;
 mod inbox;
 mod janitor;
 mod join;
+mod lag;
+mod limits;
 mod offset;
 mod outbox;
 mod publisher;
@@ -45,10 +49,11 @@ pub use connection::Connection;
 pub use error::Error;
 pub use event::{Encoded, Event, Wire};
 pub use gateway::{Gateway, GatewayConfig};
+pub use limits::{LimitMode, LimitsConfig, Place, Rate, Seated};
 pub use offset::{NotAnOffset, Offset};
 pub use outbox::{Close, Outbox, ReplyTo};
 pub use recover::Recoverable;
 pub use run::Run;
 pub use shard::RECOVERY;
-pub use stats::{ConnectionStats, Latency};
+pub use stats::{ConnectionStats, Latency, SlowReaders};
 pub use system::SystemEnv;

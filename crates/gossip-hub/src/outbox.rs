@@ -9,7 +9,9 @@ use std::time::Instant;
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
 
+use crate::access::revoked;
 use crate::event::Event;
+use crate::limits::{FLOODING_WAIT, rate_limited};
 use crate::offset::Offset;
 use crate::run::Run;
 
@@ -48,6 +50,12 @@ pub enum Close {
     Replaced,
     /// What the client missed could not be sent.
     NotRecovered,
+    /// The client did not take what it was sent, and the log has not got it any more.
+    SlowReader,
+    /// The client went on sending more than it may.
+    Flooding,
+    /// The user's connections were ended, perhaps with their tokens revoked.
+    Revoked,
 }
 
 impl Close {
@@ -56,8 +64,8 @@ impl Close {
     #[must_use]
     pub fn stay_away(self) -> bool {
         match self {
-            Close::TokenExpired | Close::AuthTimeout => true,
-            Close::Draining | Close::Replaced | Close::NotRecovered => false,
+            Close::TokenExpired | Close::AuthTimeout | Close::Flooding | Close::Revoked => true,
+            Close::Draining | Close::Replaced | Close::NotRecovered | Close::SlowReader => false,
         }
     }
 
@@ -69,7 +77,9 @@ impl Close {
             Close::AuthTimeout => {
                 Some(Refusal::new(Code::NotAuthenticated, "there was no authentication within the time for it"))
             }
-            Close::Draining | Close::Replaced | Close::NotRecovered => None,
+            Close::Flooding => Some(rate_limited("too much was sent in a short time", FLOODING_WAIT)),
+            Close::Revoked => Some(revoked()),
+            Close::Draining | Close::Replaced | Close::NotRecovered | Close::SlowReader => None,
         }
     }
 
@@ -82,6 +92,9 @@ impl Close {
             Close::Draining => "server_draining",
             Close::Replaced => "replaced",
             Close::NotRecovered => "not_recovered",
+            Close::SlowReader => "slow_reader",
+            Close::Flooding => "rate_limited",
+            Close::Revoked => "revoked",
         }
     }
 }
@@ -126,7 +139,14 @@ pub trait Outbox: Send + Sync + 'static {
     /// Sends what is queued, as far as the socket takes it now; the rest follows when it can.
     fn flush(&self);
 
+    /// Whether so much waits for the client that events should be left in the log until [`Outbox::drained`]. Asked before
+    /// each run is queued: a look at a flag, no more. An outbox that never says so must bound what it holds by closing.
+    fn is_behind(&self) -> bool {
+        false
+    }
+
     /// Resolves when little waits to be sent, or the client is gone: then is the time to queue more of what is not live.
+    /// Two may wait at once.
     fn drained(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 
     /// Ends the connection after what is queued.

@@ -95,6 +95,7 @@ impl Session {
     async fn recover(&self, recoverable: Recoverable) -> Result<(), Refusal> {
         let Recoverable { pid, offset, rooms, last } = recoverable;
         let me = self.credentials();
+        let epoch = self.link.gateway.access.epoch();
         let mut allowed = Vec::with_capacity(rooms.len());
         for (room, after) in rooms {
             match self.check(&me, room).await {
@@ -108,6 +109,13 @@ impl Session {
             }
         }
         self.expect(&mut allowed).await;
+        let entered: Vec<RoomId> = allowed.iter().map(|(room, _)| *room).collect();
+        for (lost, refusal) in self.confirm(&me, epoch, &entered).await {
+            if refusal.code == Code::Unavailable {
+                return Err(refusal);
+            }
+            allowed.retain(|(room, _)| *room != lost);
+        }
         // What an offset says of a room, later ones do not: it is written down.
         let named: Vec<_> =
             allowed.iter().filter(|(room, _)| offset.behind.iter().any(|(b, _)| b == room)).copied().collect();

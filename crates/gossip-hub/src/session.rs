@@ -15,6 +15,7 @@ use gossip_proto::request::{Page, Request, RequestId};
 use gossip_store::{Cursor, Error as StoreError, JoinQuery, RecoveryChange};
 
 use crate::connection::Link;
+use crate::limits::{Seat, Seated};
 use crate::outbox::Asked;
 use crate::publisher::Ticket;
 use crate::shard::Item;
@@ -22,22 +23,24 @@ use crate::shard::Item;
 /// Who a session is, and what that allows: replaced as a whole when the token is refreshed.
 pub(crate) struct Credentials {
     pub(crate) identity: Identity,
-    reach: Reach,
+    pub(crate) reach: Reach,
 }
 
 pub(crate) struct Session {
     pub(crate) link: Arc<Link>,
     credentials: Mutex<Arc<Credentials>>,
+    /// Its place among the user's sockets.
+    _seat: Option<Seat>,
 }
 
 impl Session {
-    pub(crate) fn new(link: Arc<Link>, identity: Identity) -> Session {
+    pub(crate) fn new(link: Arc<Link>, Seated { identity, seat }: Seated) -> Session {
         let credentials = Mutex::new(Arc::new(Self::credentials_of(&link, identity)));
-        Session { link, credentials }
+        Session { link, credentials, _seat: seat }
     }
 
     fn credentials_of(link: &Link, identity: Identity) -> Credentials {
-        let reach = Reach::of(&identity, link.gateway.config.room_access);
+        let reach = link.gateway.config.room_access.reach(&identity);
         Credentials { identity, reach }
     }
 
@@ -177,7 +180,8 @@ impl Session {
     pub(crate) async fn check(&self, me: &Credentials, room: RoomId) -> Result<(), Refusal> {
         let is_member = match me.reach.access(room) {
             Access::IfMember => self.read(self.link.gateway.store.is_member(room, me.identity.user)).await?,
-            Access::Granted | Access::NotClaimed => false,
+            Access::Granted => return Ok(()),
+            Access::NotClaimed | Access::NotAllowed => false,
         };
         me.reach.check(room, || is_member)
     }
@@ -203,7 +207,13 @@ impl Session {
 
     /// Writes down what a connection that can be recovered did.
     pub(crate) async fn keep(&self, changes: Vec<RecoveryChange>) -> Result<(), Refusal> {
-        self.unless_failing(self.link.gateway.recoveries.keep(changes)).await
+        let pid = self.link.peer.tracked.as_ref().map(|tracked| tracked.pid);
+        let kept = self.unless_failing(self.link.gateway.recoveries.keep(changes)).await;
+        if let Some(pid) = pid.filter(|_| self.link.peer.is_forgotten()) {
+            // What was just written came after that was noted, or may have.
+            self.link.gateway.recoveries.note(RecoveryChange::Forget { pid });
+        }
+        kept
     }
 
     /// Asks the store, but only for a moment if it has just failed for this connection. Requests are taken one by one:

@@ -5,20 +5,24 @@
 //! How a member comes into a room is in [`joining`]. Its snapshot may be ahead of the shard, which hears of a commit a
 //! little after the store: a live member knows from where on events are new to it.
 
+mod access;
 mod item;
 mod joining;
+mod lag;
 mod peer;
 mod run;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
-use gossip_core::access::{Access, Reach};
+use gossip_core::access::Reach;
 use gossip_proto::id::{RoomId, Seq, UserId};
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
 use gossip_proto::timestamp::Timestamp;
+use gossip_store::Position;
 use indexmap::IndexMap;
 use serde_json::json;
 
@@ -29,7 +33,9 @@ use crate::run::RoomRun;
 use crate::stats::Stats;
 
 pub(crate) use item::{Answer, Audience, Item, Order, Progress, Replayed, Snapshot, Subscribed};
-use joining::Member;
+use joining::{Member, Passing};
+use lag::Refilling;
+pub(crate) use lag::{Missing, Refill};
 pub use peer::RECOVERY;
 pub(crate) use peer::{ConnectionId, Peer, Tracked};
 pub(crate) use run::run;
@@ -53,11 +59,17 @@ impl Room {
 struct Connection {
     peer: Arc<Peer>,
     user: Option<UserId>,
+    reach: Reach,
     rooms: HashSet<RoomId>,
     deadline: Timestamp,
     /// Was told to go.
     is_ending: bool,
+    /// Reads what it missed while it lags.
+    refilling: Option<Refilling>,
 }
+
+/// Members whose records are brought near before they are written to.
+const LOOKAHEAD: usize = 16;
 
 /// Bounds of one connection.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +90,11 @@ pub(crate) struct Shard {
     delivered: u64,
     /// Events of rooms that came so far.
     arrivals: u64,
+    /// The last position that passed.
+    position: Position,
+    /// Who began to lag, by what is being handled and by what was.
+    lagging: Vec<Arc<Peer>>,
+    to_refill: Vec<Arc<Peer>>,
 }
 
 impl Shard {
@@ -93,13 +110,16 @@ impl Shard {
             dirty: Vec::new(),
             delivered: 0,
             arrivals: 0,
+            position: Position::default(),
+            lagging: Vec::new(),
+            to_refill: Vec::new(),
         }
     }
 
     pub(crate) fn handle(&mut self, item: Item) {
         match item {
             Item::Open { peer, authenticate_by } => self.open(peer, authenticate_by),
-            Item::Authenticated { id, user, reach, expires_at } => self.authenticated(id, user, &reach, expires_at),
+            Item::Authenticated { id, user, reach, expires_at } => self.authenticated(id, user, reach, expires_at),
             Item::Subscribe { id, room, asked, needs_snapshot, done } => {
                 // Who asked may be gone; then so is the connection, and this was for nothing.
                 let _ = done.send(self.subscribe(id, room, asked.as_ref(), needs_snapshot));
@@ -111,7 +131,12 @@ impl Shard {
             Item::Replay { id, events, order, live_after, done } => {
                 let _ = done.send(self.replay(id, &events, order, &live_after));
             }
+            Item::Missing { id, done } => drop(done.send(self.missing(id))),
+            Item::Refill { id, refill, done } => drop(done.send(self.refill(id, &refill))),
             Item::CloseRoom { id, room, code } => self.close_room(id, room, code),
+            Item::Withdraw { user, room } => self.withdraw(user, room),
+            Item::Recheck { user, done } => drop(done.send(self.recheck(user))),
+            Item::CloseUser { user } => self.close_user(user),
             Item::Leave { id, room, asked } => self.leave(id, room, &asked),
             Item::Committed { runs, answers } => self.committed(&runs, answers),
             Item::Tell { id, event } => self.tell(id, &event),
@@ -123,16 +148,27 @@ impl Shard {
             }
             Item::Closed(id) => self.closed(id),
         }
+        self.settle_lags();
     }
 
     fn open(&mut self, peer: Arc<Peer>, deadline: Timestamp) {
         self.deadlines.insert((deadline, peer.id));
-        self.connections
-            .insert(peer.id, Connection { peer, user: None, rooms: HashSet::new(), deadline, is_ending: false });
+        self.connections.insert(
+            peer.id,
+            Connection {
+                peer,
+                user: None,
+                reach: Reach::Listed([].into()),
+                rooms: HashSet::new(),
+                deadline,
+                is_ending: false,
+                refilling: None,
+            },
+        );
     }
 
     /// A token came, the first or another: rooms that it does not reach are closed to the connection.
-    fn authenticated(&mut self, id: ConnectionId, user: UserId, reach: &Reach, expires_at: Timestamp) {
+    fn authenticated(&mut self, id: ConnectionId, user: UserId, reach: Reach, expires_at: Timestamp) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -143,11 +179,8 @@ impl Shard {
             self.users.entry(user).or_default().insert(id);
             self.directory.users.add(user);
         }
-        let lost = |room: &&RoomId| reach.access(**room) == Access::NotClaimed;
-        let lost: Vec<RoomId> = connection.rooms.iter().filter(lost).copied().collect();
-        for room in lost {
-            self.close_room(id, room, Code::Forbidden);
-        }
+        connection.reach = reach;
+        self.close_unreached(id);
     }
 
     fn tell(&mut self, id: ConnectionId, event: &Arc<Event>) {
@@ -192,12 +225,14 @@ impl Shard {
 
     fn committed(&mut self, runs: &[RoomRun], answers: Vec<Answer>) {
         for run in runs {
-            let Some(room) = self.rooms.get_mut(&run.room) else {
+            self.reach(run);
+            let Shard { rooms, dirty, delivered, lagging, position, .. } = self;
+            let Some(room) = rooms.get_mut(&run.room) else {
                 continue;
             };
-            room.reach(run.last());
+            let passing = &mut Passing { dirty, delivered, lagging, position: *position };
             for member in room.members.values_mut() {
-                member.pass_run(self.arrivals, run, &mut self.dirty, &mut self.delivered);
+                member.pass_run(self.arrivals, run, passing);
             }
             self.arrivals += run.run.events().len() as u64;
         }
@@ -208,6 +243,11 @@ impl Shard {
     /// as it comes to it, rather than queued for all and then written. Those who are answered too get both together.
     pub(crate) fn begin_sending(&mut self, run: &RoomRun, answers: &[Answer]) {
         answers.iter().for_each(|answer| touch(&mut self.dirty, &answer.peer));
+        self.reach(run);
+    }
+
+    fn reach(&mut self, run: &RoomRun) {
+        self.position = RoomRun::positions(&run.run).map_or(self.position, |(_, last)| last);
         if let Some(room) = self.rooms.get_mut(&run.room) {
             room.reach(run.last());
         }
@@ -216,19 +256,28 @@ impl Shard {
     /// Sends to so many members, from a place in the room on; false if there are no more. Nothing else may be handled
     /// before all have it.
     pub(crate) fn send_some(&mut self, run: &RoomRun, from: usize, count: usize) -> bool {
-        let Some(room) = self.rooms.get_mut(&run.room) else {
+        let Shard { rooms, dirty, delivered, lagging, position, .. } = self;
+        let Some(room) = rooms.get_mut(&run.room) else {
             return false;
         };
-        for member in room.members.values_mut().skip(from).take(count) {
-            member.send_run(self.arrivals, run, &mut self.dirty, &mut self.delivered);
+        let passing = &mut Passing { dirty, delivered, lagging, position: *position };
+        let until = room.members.len().min(from + count);
+        for start in (from..until).step_by(LOOKAHEAD) {
+            let Some(some) = room.members.get_range_mut(start..until.min(start + LOOKAHEAD)) else { break };
+            // What is kept of each lies far apart in memory: looked at together it comes together, not one after the other.
+            black_box(some.values().filter(|member| member.peer.outbox.is_closed()).count());
+            for member in some.values_mut() {
+                member.send_run(self.arrivals, run, passing);
+            }
         }
-        from + count < room.members.len()
+        until < room.members.len()
     }
 
     /// The last step.
     pub(crate) fn end_sending(&mut self, run: &RoomRun, answers: Vec<Answer>) {
         self.arrivals += run.run.events().len() as u64;
         self.answer_all(answers);
+        self.settle_lags();
     }
 
     fn answer_all(&mut self, answers: Vec<Answer>) {
@@ -239,15 +288,21 @@ impl Shard {
     }
 
     fn emit(&mut self, audience: Audience, event: &Arc<Event>) {
-        let Shard { connections, rooms, users, dirty, delivered, arrivals, .. } = self;
+        let Shard { connections, rooms, users, dirty, delivered, arrivals, lagging, position, .. } = self;
         if let Audience::Room(room) = audience {
             *arrivals += 1;
+            let passing = &mut Passing { dirty, delivered, lagging, position: *position };
             for member in rooms.get_mut(&room).into_iter().flat_map(|room| room.members.values_mut()) {
-                member.pass(*arrivals, None, event, dirty, delivered);
+                member.pass(*arrivals, None, event, passing);
             }
             return;
         }
+        // That the server goes away is not to wait until the client has caught up.
+        let waits = !matches!(audience, Audience::Everybody);
         let mut send = |connection: &Connection| {
+            if waits && connection.peer.must_lag(lagging) {
+                return connection.peer.keep_custom(*position, event);
+            }
             connection.peer.event(event);
             touch(dirty, &connection.peer);
             *delivered += 1;
@@ -317,6 +372,10 @@ impl Shard {
 /// What a client is told of a room that it has no longer.
 pub(crate) fn room_closed(room: RoomId, code: Code) -> Arc<Event> {
     Arc::new(Event::new("room_closed", json!({ "roomId": room, "code": code }).to_string()))
+}
+
+fn withdrawn() -> Refusal {
+    Refusal::new(Code::Forbidden, "access to the room was withdrawn")
 }
 
 fn touch(dirty: &mut Vec<Arc<Peer>>, peer: &Arc<Peer>) {

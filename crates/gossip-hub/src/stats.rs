@@ -84,18 +84,30 @@ impl Windows {
     }
 }
 
+/// Clients that did not take what they were sent as fast as it came, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SlowReaders {
+    /// How often a connection began to lag: what it missed is read from the log when it takes more.
+    pub lagged: u64,
+    /// How many were closed for it.
+    pub closed: u64,
+}
+
 /// Collects; see [`ConnectionStats`] for what comes out.
 pub(crate) struct Stats {
     started: Instant,
     active: AtomicU64,
     total: AtomicU64,
+    lagged: AtomicU64,
+    slow: AtomicU64,
     windows: Mutex<Windows>,
 }
 
 impl Stats {
     pub(crate) fn new(now: Instant) -> Self {
         let windows = Mutex::new(Windows { current: Window::new(now), previous: None });
-        Stats { started: now, active: AtomicU64::new(0), total: AtomicU64::new(0), windows }
+        let [active, total, lagged, slow] = [const { AtomicU64::new(0) }; 4];
+        Stats { started: now, active, total, lagged, slow, windows }
     }
 
     pub(crate) fn opened(&self) {
@@ -109,6 +121,20 @@ impl Stats {
 
     pub(crate) fn active(&self) -> u64 {
         self.active.load(Relaxed)
+    }
+
+    /// A connection began to lag.
+    pub(crate) fn lagged(&self) {
+        self.lagged.fetch_add(1, Relaxed);
+    }
+
+    /// A connection ended because its client was too slow.
+    pub(crate) fn was_slow(&self) {
+        self.slow.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn slow_readers(&self) -> SlowReaders {
+        SlowReaders { lagged: self.lagged.load(Relaxed), closed: self.slow.load(Relaxed) }
     }
 
     /// A client event was answered, `arrived` being when it came.

@@ -1,7 +1,12 @@
 //! WebSocket frames as a server sends them (RFC 6455 §5.2), made once and shared by all recipients: server frames carry
-//! no mask, so they are the same for everybody. It does not read frames, and never fragments.
+//! no mask, so they are the same for everybody. It never fragments, and reads no frames: that
+//! is a library's work, and the [`Guard`] only watches what it is given.
+
+mod guard;
 
 use bytes::Bytes;
+
+pub use guard::{FrameError, Guard};
 
 /// The longest payload of a control frame, in bytes (RFC 6455 §5.5).
 pub const MAX_CONTROL_LEN: usize = 125;

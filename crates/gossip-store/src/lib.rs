@@ -5,6 +5,7 @@
 //! To add a query: a method of [`Store`], its implementation in each database's folder, its test in
 //! `tests/contract`, which runs against all of them.
 
+mod access;
 pub mod batch;
 mod cursor;
 mod error;
@@ -15,6 +16,7 @@ mod rows;
 pub mod sqlite;
 pub mod standing;
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use gossip_proto::refusal::Refusal;
 use gossip_proto::reply::Outcome;
 use gossip_proto::timestamp::Timestamp;
 
+pub use access::{AccessChange, AccessCursor, AccessPage, Member, Revocation};
 pub use cursor::Cursor;
 pub use error::Error;
 pub use recovery::{Recovery, RecoveryChange};
@@ -169,6 +172,39 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether `user` has a row of membership in `room`.
     fn is_member(&self, room: RoomId, user: UserId) -> StoreFuture<'_, bool>;
+
+    /// Which of these pairs have a row of membership.
+    fn memberships<'a>(&'a self, pairs: &'a [(RoomId, UserId)]) -> StoreFuture<'a, HashSet<(RoomId, UserId)>>;
+
+    /// The members of a room in the order of their ids, from after `after`, at most `limit`.
+    fn members(&self, room: RoomId, after: Option<UserId>, limit: u64) -> StoreFuture<'_, Vec<Member>>;
+
+    /// Makes `user` a member of `room`, durable when this returns; nothing if they are.
+    fn add_member(&self, room: RoomId, user: UserId, now: Timestamp) -> StoreFuture<'_, ()>;
+
+    /// Ends the membership of `user` in `room`, durable when this returns; nothing if there is none. However a row of
+    /// membership goes, also by another program, [`Store::access_changes`] tells of it.
+    fn remove_member(&self, room: RoomId, user: UserId) -> StoreFuture<'_, ()>;
+
+    /// From where on to read changes: what is committed after this call is after it.
+    fn access_cursor(&self) -> StoreFuture<'_, AccessCursor>;
+
+    /// What was withdrawn after a cursor, at most `limit`: each at least once, however long ago its transaction began.
+    fn access_changes(&self, after: AccessCursor, limit: u64) -> StoreFuture<'_, AccessPage>;
+
+    /// Forgets the connections of `user` that could be recovered, and tells of it as an [`AccessChange`] without a room.
+    /// With `not_before` tokens issued before that are revoked, or before a later time that was given earlier. Durable
+    /// when this returns.
+    fn revoke(&self, user: UserId, not_before: Option<Timestamp>, now: Timestamp) -> StoreFuture<'_, ()>;
+
+    /// Whose tokens are revoked, in the order of their ids, from after `after`, at most `limit`.
+    fn revocations(&self, after: Option<UserId>, limit: u64) -> StoreFuture<'_, Vec<Revocation>>;
+
+    /// Those of these users.
+    fn revocations_of<'a>(&'a self, users: &'a [UserId]) -> StoreFuture<'a, Vec<Revocation>>;
+
+    /// Removes changes that are more than an hour old by the database's clock, at most `limit`; returns how many went.
+    fn prune_access_changes(&self, limit: u64) -> StoreFuture<'_, u64>;
 
     /// Intents whose time is over at `now` and which are not marked so, those due first, at most `limit`.
     fn due(&self, now: Timestamp, limit: u64) -> StoreFuture<'_, Vec<IntentId>>;

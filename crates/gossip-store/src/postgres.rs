@@ -4,6 +4,7 @@
 //!
 //! Nothing here shows the address: it holds the password.
 
+mod access;
 mod commit;
 mod failure;
 mod load;
@@ -15,6 +16,7 @@ mod rows;
 pub mod sql;
 mod write;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
@@ -33,8 +35,8 @@ use tokio::time::timeout;
 use self::failure::timed_out;
 use self::pool::{Pool, Server};
 use crate::{
-    Committed, Cursor, Error, JoinQuery, LogEvent, Paged, Position, Recovery, RecoveryChange, RoomSnapshot, Seen,
-    Standing, Store, StoreFuture,
+    AccessCursor, AccessPage, Committed, Cursor, Error, JoinQuery, LogEvent, Member, Paged, Position, Recovery,
+    RecoveryChange, Revocation, RoomSnapshot, Seen, Standing, Store, StoreFuture,
 };
 
 /// How many connections write: the lanes of the commit queue, and recoveries beside them.
@@ -226,6 +228,46 @@ impl Store for PostgresStore {
 
     fn is_member(&self, room: RoomId, user: UserId) -> StoreFuture<'_, bool> {
         self.read(read::is_member(&self.inner.readers, room, user))
+    }
+
+    fn memberships<'a>(&'a self, pairs: &'a [(RoomId, UserId)]) -> StoreFuture<'a, HashSet<(RoomId, UserId)>> {
+        self.read(access::memberships(&self.inner.readers, pairs))
+    }
+
+    fn members(&self, room: RoomId, after: Option<UserId>, limit: u64) -> StoreFuture<'_, Vec<Member>> {
+        self.read(access::members(&self.inner.readers, room, after, limit))
+    }
+
+    fn add_member(&self, room: RoomId, user: UserId, now: Timestamp) -> StoreFuture<'_, ()> {
+        self.write(access::add_member(&self.inner.writers, room, user, now))
+    }
+
+    fn remove_member(&self, room: RoomId, user: UserId) -> StoreFuture<'_, ()> {
+        self.write(access::remove_member(&self.inner.writers, room, user))
+    }
+
+    fn access_cursor(&self) -> StoreFuture<'_, AccessCursor> {
+        self.read(access::cursor(&self.inner.readers))
+    }
+
+    fn access_changes(&self, after: AccessCursor, limit: u64) -> StoreFuture<'_, AccessPage> {
+        self.read(access::changes(&self.inner.readers, after, limit))
+    }
+
+    fn revoke(&self, user: UserId, not_before: Option<Timestamp>, now: Timestamp) -> StoreFuture<'_, ()> {
+        self.write(access::revoke(&self.inner.writers, user, not_before, now))
+    }
+
+    fn revocations(&self, after: Option<UserId>, limit: u64) -> StoreFuture<'_, Vec<Revocation>> {
+        self.read(access::revocations(&self.inner.readers, after, limit))
+    }
+
+    fn revocations_of<'a>(&'a self, users: &'a [UserId]) -> StoreFuture<'a, Vec<Revocation>> {
+        self.read(access::revocations_of(&self.inner.readers, users))
+    }
+
+    fn prune_access_changes(&self, limit: u64) -> StoreFuture<'_, u64> {
+        self.write(access::prune(&self.inner.writers, limit))
     }
 
     fn due(&self, now: Timestamp, limit: u64) -> StoreFuture<'_, Vec<IntentId>> {

@@ -44,7 +44,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let (delay, timeout) = (Duration::from_millis(10), Duration::from_secs(2));
+        let (delay, timeout) = (Duration::from_millis(14), Duration::from_secs(2));
         Config { lanes: 1, capacity: 4096, max_batch: 512, delay, timeout }
     }
 }

@@ -1,6 +1,7 @@
 //! SQLite, the embedded default: one file, WAL, every commit flushed to disk before it returns (`synchronous=FULL`;
 //! in batches that costs nothing against NORMAL). One connection writes, since SQLite has one writer; a few read.
 
+mod access;
 mod commit;
 mod log;
 mod read;
@@ -11,6 +12,7 @@ mod script;
 pub mod sql;
 mod writer;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -26,8 +28,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 use self::writer::Writer;
 use crate::{
-    Committed, Cursor, Error, JoinQuery, LogEvent, Paged, Position, Recovery, RecoveryChange, RoomSnapshot, Seen,
-    Standing, Store, StoreFuture,
+    AccessCursor, AccessPage, Committed, Cursor, Error, JoinQuery, LogEvent, Member, Paged, Position, Recovery,
+    RecoveryChange, Revocation, RoomSnapshot, Seen, Standing, Store, StoreFuture,
 };
 
 /// How many connections read beside the one that writes.
@@ -162,6 +164,46 @@ impl Store for SqliteStore {
 
     fn is_member(&self, room: RoomId, user: UserId) -> StoreFuture<'_, bool> {
         Box::pin(read::is_member(&self.readers, room, user))
+    }
+
+    fn memberships<'a>(&'a self, pairs: &'a [(RoomId, UserId)]) -> StoreFuture<'a, HashSet<(RoomId, UserId)>> {
+        Box::pin(access::memberships(&self.readers, pairs))
+    }
+
+    fn members(&self, room: RoomId, after: Option<UserId>, limit: u64) -> StoreFuture<'_, Vec<Member>> {
+        Box::pin(access::members(&self.readers, room, after, limit))
+    }
+
+    fn add_member(&self, room: RoomId, user: UserId, now: Timestamp) -> StoreFuture<'_, ()> {
+        Box::pin(access::add_member(&self.writer, room, user, now))
+    }
+
+    fn remove_member(&self, room: RoomId, user: UserId) -> StoreFuture<'_, ()> {
+        Box::pin(access::remove_member(&self.writer, room, user))
+    }
+
+    fn access_cursor(&self) -> StoreFuture<'_, AccessCursor> {
+        Box::pin(access::cursor(&self.readers))
+    }
+
+    fn access_changes(&self, after: AccessCursor, limit: u64) -> StoreFuture<'_, AccessPage> {
+        Box::pin(access::changes(&self.readers, after, limit))
+    }
+
+    fn revoke(&self, user: UserId, not_before: Option<Timestamp>, now: Timestamp) -> StoreFuture<'_, ()> {
+        Box::pin(access::revoke(&self.writer, user, not_before, now))
+    }
+
+    fn revocations(&self, after: Option<UserId>, limit: u64) -> StoreFuture<'_, Vec<Revocation>> {
+        Box::pin(access::revocations(&self.readers, after, limit))
+    }
+
+    fn revocations_of<'a>(&'a self, users: &'a [UserId]) -> StoreFuture<'a, Vec<Revocation>> {
+        Box::pin(access::revocations_of(&self.readers, users))
+    }
+
+    fn prune_access_changes(&self, limit: u64) -> StoreFuture<'_, u64> {
+        Box::pin(access::prune(&self.writer, limit))
     }
 
     fn due(&self, now: Timestamp, limit: u64) -> StoreFuture<'_, Vec<IntentId>> {

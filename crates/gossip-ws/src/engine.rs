@@ -16,6 +16,7 @@ mod registry;
 mod server;
 mod session;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use hyper::Response;
 use hyper::header::HeaderMap;
 
 pub use close::CloseReason;
-pub use config::Config;
+pub use config::{Config, PacketRate};
 pub use frame::Frame;
 pub use gossip_proto::engineio::Message;
 pub use server::Server;
@@ -39,11 +40,32 @@ pub trait App: Send + Sync + 'static {
     /// A session opened. What is queued here follows the handshake.
     fn open(&self, session: Arc<Session>) -> Self::Handler;
 
-    /// May answer a request that would open a session, for example with 503 while the server drains. Requests of open
-    /// sessions are not asked about.
-    fn refuse(&self, headers: &HeaderMap, peer: SocketAddr) -> Option<Response<Body>> {
+    /// Lets a request open a session, whose task keeps what is returned to its end. Requests of open sessions are not
+    /// asked about.
+    ///
+    /// # Errors
+    /// The answer to one that may not, for example 503 while the server drains.
+    fn admit(&self, headers: &HeaderMap, peer: SocketAddr) -> Result<Pass, Box<Response<Body>>> {
         let _ = (headers, peer);
-        None
+        Ok(Pass::default())
+    }
+}
+
+/// What an [`App`] has for as long as a session lives, such as the session's place in a count: it is dropped with it.
+#[derive(Default)]
+pub struct Pass(Option<Box<dyn Send + Sync>>);
+
+impl Pass {
+    /// With something to be kept.
+    #[must_use]
+    pub fn holding(kept: impl Send + Sync + 'static) -> Pass {
+        Pass(Some(Box::new(kept)))
+    }
+}
+
+impl fmt::Debug for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pass").field(&self.0.is_some()).finish()
     }
 }
 
@@ -67,6 +89,14 @@ pub trait Handler: Send + Sync + 'static {
     fn oversized(&self, len: usize) -> Result<(), CloseReason> {
         let _ = len;
         Err(CloseReason::TooLarge)
+    }
+
+    /// The client sends more packets than [`Config::packet_rate`]. Asked for each that is too many.
+    ///
+    /// # Errors
+    /// A reason to close the session, by default [`CloseReason::Flooding`].
+    fn flooding(&self) -> Result<(), CloseReason> {
+        Err(CloseReason::Flooding)
     }
 
     /// Whether the client is doing what it opened the session for. One that is not after [`Config::connect_timeout`] is

@@ -2,6 +2,7 @@
 //! [`CloseReason`](crate::engine::CloseReason)), nor an answer to a client.
 
 use fastwebsockets::WebSocketError;
+use gossip_proto::frame::FrameError;
 
 /// Why a WebSocket yields no more messages.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +13,7 @@ pub enum Error {
     /// Text, or the reason of a close frame, that is not UTF-8: close code 1007.
     #[error("text that is not UTF-8")]
     InvalidUtf8,
-    /// A frame or message beyond the hard bound: close code 1009.
+    /// A message beyond the hard bound, or in too many fragments: close code 1009.
     #[error("message too large")]
     TooLarge,
     /// The connection ended without a close frame.
@@ -26,18 +27,25 @@ pub enum Error {
     Upgrade(#[from] hyper::Error),
 }
 
+impl From<FrameError> for Error {
+    fn from(error: FrameError) -> Error {
+        match error {
+            FrameError::Protocol(what) => Error::Protocol(what),
+            FrameError::InvalidUtf8 => Error::InvalidUtf8,
+            FrameError::TooLarge => Error::TooLarge,
+        }
+    }
+}
+
 impl From<WebSocketError> for Error {
     fn from(error: WebSocketError) -> Error {
         match error {
             WebSocketError::UnexpectedEOF | WebSocketError::ConnectionClosed => Error::Eof,
-            WebSocketError::IoError(error) => Error::Io(error),
+            // What the guard refuses comes to the library as a failure to read.
+            WebSocketError::IoError(error) => error.downcast::<FrameError>().map_or_else(Error::Io, Error::from),
             WebSocketError::HTTPError(error) => Error::Upgrade(error),
             WebSocketError::InvalidUTF8 => Error::InvalidUtf8,
             WebSocketError::FrameTooLarge => Error::TooLarge,
-            WebSocketError::ReservedBitsNotZero => Error::Protocol("reserved bits"),
-            WebSocketError::ControlFrameFragmented => Error::Protocol("fragmented control frame"),
-            WebSocketError::PingFrameTooLarge => Error::Protocol("control frame too long"),
-            WebSocketError::InvalidValue => Error::Protocol("unknown opcode"),
             _ => Error::Protocol("invalid frame"),
         }
     }

@@ -3,6 +3,7 @@
 //! [`Connection`](gossip_hub::Connection). What an event means is decided in gossip-hub and gossip-core.
 
 mod dev;
+mod manage;
 pub mod plain;
 pub mod service;
 pub mod sockets;

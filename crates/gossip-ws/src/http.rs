@@ -1,5 +1,6 @@
-//! What all HTTP answers of the crate share: the body type, small responses, and [`cors`]. It routes nothing.
+//! What all HTTP answers of the crate share: the body type, small responses, [`cors`], and [`client_address`]. It routes nothing.
 
+pub mod client_address;
 pub mod cors;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
+pub use client_address::TrustedProxies;
 pub use cors::Cors;
 
 /// The body of an answer: whole, in memory.

@@ -33,6 +33,9 @@ pub trait Service: Send + Sync + 'static {
     /// Answers a request of the connection from `peer`. The future is dropped when the client goes away; a panic ends
     /// this connection alone.
     fn call(&self, req: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// A connection has ended by a panic, which only a fault of ours brings about: to be counted. Does nothing by itself.
+    fn panicked(&self) {}
 }
 
 /// How to treat connections.
@@ -81,6 +84,7 @@ pub async fn serve_until<S: Service>(
 ) {
     let (stop, stopped) = watch::channel(None);
     let mut shutdown = pin!(shutdown);
+    let mut refused = 0_u64;
     let deadline = loop {
         let accepted = tokio::select! {
             deadline = &mut shutdown => break deadline,
@@ -88,11 +92,18 @@ pub async fn serve_until<S: Service>(
         };
         match accepted {
             Ok((socket, peer)) => {
+                if refused > 0 {
+                    tracing::info!(pauses = std::mem::take(&mut refused), "connections are accepted again");
+                }
                 tokio::spawn(connection(socket, peer, Arc::clone(&service), config, stopped.clone()));
             }
             Err(error) if is_about_one_connection(error.kind()) => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections; pausing");
+                // Said once, not ten times a second.
+                if refused == 0 {
+                    tracing::warn!(%error, "cannot accept connections; trying again until it can be done");
+                }
+                refused += 1;
                 tokio::select! {
                     deadline = &mut shutdown => break deadline,
                     () = tokio::time::sleep(PAUSE) => {}
@@ -120,6 +131,17 @@ fn is_about_one_connection(kind: ErrorKind) -> bool {
     )
 }
 
+/// Tells the service of a panic that ends the task it is in.
+struct Watched<'a, S: Service>(&'a S);
+
+impl<S: Service> Drop for Watched<'_, S> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.panicked();
+        }
+    }
+}
+
 async fn connection<S: Service>(
     socket: TcpStream,
     peer: SocketAddr,
@@ -127,6 +149,7 @@ async fn connection<S: Service>(
     config: Config,
     mut stopped: watch::Receiver<Option<Instant>>,
 ) {
+    let _watched = Watched(&*service);
     // Without it small answers wait for the peer's delayed ACK. A socket that refuses is already broken.
     if socket.set_nodelay(true).is_err() {
         return;

@@ -16,7 +16,7 @@ pub use gossip_proto::socketio::{Args, Event, Limits};
 pub use handle::Socket;
 pub use request::ConnectRequest;
 
-use crate::engine::{self, CloseReason, Session};
+use crate::engine::{self, CloseReason, Pass, Session};
 use crate::http::Body;
 
 /// The most namespaces one session may be connected to.
@@ -32,10 +32,13 @@ pub trait App: Send + Sync + 'static {
     /// to its end also when the session closes meanwhile, and the handler is told so then.
     fn connect(&self, request: ConnectRequest) -> impl Future<Output = Option<Self::Handler>> + Send;
 
-    /// See [`engine::App::refuse`].
-    fn refuse(&self, headers: &HeaderMap, peer: SocketAddr) -> Option<Response<Body>> {
+    /// See [`engine::App::admit`].
+    ///
+    /// # Errors
+    /// The answer to a client that may not connect.
+    fn admit(&self, headers: &HeaderMap, peer: SocketAddr) -> Result<Pass, Box<Response<Body>>> {
         let _ = (headers, peer);
-        None
+        Ok(Pass::default())
     }
 }
 
@@ -54,6 +57,11 @@ pub trait Handler: Send + Sync + 'static {
     /// A message of the session was over the limit, and is lost. It may have been for another namespace: all are told.
     fn oversized(&self, len: usize) {
         let _ = len;
+    }
+
+    /// See [`engine::Handler::flooding`]. Says whether the session is to be closed.
+    fn flooding(&self) -> bool {
+        true
     }
 
     /// The connection is over. Called exactly once.
@@ -96,7 +104,7 @@ impl<A: App> engine::App for Sockets<A> {
         Client::new(Arc::clone(&self.app), session, self.limits)
     }
 
-    fn refuse(&self, headers: &HeaderMap, peer: SocketAddr) -> Option<Response<Body>> {
-        self.app.refuse(headers, peer)
+    fn admit(&self, headers: &HeaderMap, peer: SocketAddr) -> Result<Pass, Box<Response<Body>>> {
+        self.app.admit(headers, peer)
     }
 }

@@ -1,9 +1,9 @@
-// GET on a connection of its own, which ends with the answer. `fetch` keeps connections for later, and servers are
+// A request on a connection of its own, which ends with the answer. `fetch` keeps connections for later, and servers are
 // killed here.
-import { get as request } from 'node:http';
+import { request } from 'node:http';
 
 /** Resolves with `{status, headers, json()}` once all of it is there. */
-export function get(url, token) {
+export function send(method, url, token) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   return new Promise((resolve, reject) => {
     const answered = (response) => {
@@ -15,6 +15,8 @@ export function get(url, token) {
         resolve({ status: response.statusCode, headers: response.headers, json: () => JSON.parse(body) });
       });
     };
-    request(url, { agent: false, headers }, answered).on('error', reject);
+    request(url, { method, agent: false, headers }, answered).on('error', reject).end();
   });
 }
+
+export const get = (url, token) => send('GET', url, token);

@@ -1,13 +1,20 @@
-//! What a document names must exist: paths of the repository and commands of xtask.
+//! What a document names must exist: paths of the repository, tests in them (`path::name`), and commands of xtask.
 //! Only code is read for it, spans in backticks and fenced blocks; prose may say what it likes.
 
 use super::Problem;
 
 /// What a path of the repository starts with.
-const FOLDERS: [&str; 7] = ["crates/", "bins/", "migrations/", "benches/", "xtask/", "tests/", "docs/"];
+const FOLDERS: [&str; 8] = ["crates/", "bins/", "migrations/", "benches/", "xtask/", "tests/", "docs/", "fuzz/"];
 
-/// Everything named in `content` that is not so. `exists` is asked about paths from the root.
-pub(super) fn check(document: &str, content: &str, exists: impl Fn(&str) -> bool, commands: &[String]) -> Vec<Problem> {
+/// Everything named in `content` that is not so. `exists` is asked about paths from the root, `has` whether a file has
+/// a test of this name.
+pub(super) fn check(
+    document: &str,
+    content: &str,
+    exists: impl Fn(&str) -> bool,
+    has: impl Fn(&str, &str) -> bool,
+    commands: &[String],
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     for Code { line, text, fenced } in code(content) {
         if !fenced
@@ -15,6 +22,16 @@ pub(super) fn check(document: &str, content: &str, exists: impl Fn(&str) -> bool
             && !exists(path)
         {
             problems.push(Problem::at(document, line, format!("names `{path}`, which does not exist")));
+        }
+        if !fenced
+            && let Some((path, name)) = test(text)
+            && !has(path, name)
+        {
+            problems.push(Problem::at(
+                document,
+                line,
+                format!("names the test `{name}`, which `{path}` does not have"),
+            ));
         }
         for command in xtask_commands(text) {
             if !commands.iter().any(|known| known == command) {
@@ -61,6 +78,12 @@ fn repository_path(span: &str) -> Option<&str> {
     (named && !path.contains(['*', '<', '{', '…', '$', ' '])).then_some(path)
 }
 
+/// The file and the name of a test that a span names.
+fn test(span: &str) -> Option<(&str, &str)> {
+    let (path, name) = span.split_once("::")?;
+    FOLDERS.iter().any(|folder| path.starts_with(folder)).then_some((path, name))
+}
+
 fn xtask_commands(code: &str) -> impl Iterator<Item = &str> {
     code.split("cargo xtask ").skip(1).filter_map(|rest| {
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(rest.len());
@@ -75,7 +98,9 @@ mod tests {
 
     fn places(content: &str) -> Vec<String> {
         let commands = ["test".to_owned(), "ci".to_owned()];
-        let problems = check("README.md", content, |path| path == "crates/a/src/lib.rs" || path == "docs/", &commands);
+        let exists = |path: &str| path == "crates/a/src/lib.rs" || path == "docs/";
+        let has = |_: &str, name: &str| name == "a_test";
+        let problems = check("README.md", content, exists, has, &commands);
         problems.into_iter().map(|problem| problem.place).collect()
     }
 
@@ -83,6 +108,13 @@ mod tests {
     fn paths_in_backticks_must_exist() {
         let content = "See `crates/a/src/lib.rs`, `docs/` and\n`crates/gone.rs:12` and `tests/js`.\n";
         assert_eq!(places(content), ["README.md:2", "README.md:2"]);
+    }
+
+    #[test]
+    fn tests_must_be_in_their_files() {
+        let content =
+            "`crates/a/src/lib.rs::a_test`, `std::fmt`\n`crates/a/src/lib.rs::gone`\n`crates/gone.rs::a_test`\n";
+        assert_eq!(places(content), ["README.md:2", "README.md:3"]);
     }
 
     #[test]

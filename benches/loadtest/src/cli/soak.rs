@@ -10,7 +10,7 @@ use super::{Mix, Output, Paced, Servers, duration, positive};
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SoakArgs {
     /// How long
-    #[arg(long, default_value = "10m", value_parser = duration)]
+    #[arg(long, default_value = "1h", value_parser = duration)]
     pub(crate) duration: Duration,
     #[arg(long, default_value_t = 20, value_parser = positive)]
     rooms: usize,

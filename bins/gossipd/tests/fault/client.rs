@@ -13,19 +13,22 @@ use gossip_proto::id::{RoomId, UserId};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
-use super::line::{Dialect, Heard, Line};
+use super::line::{Dialect, Heard, Line, Recovery};
+use super::manner::{Manner, PAUSE};
 use super::record::{Brief, Fate, Heardsay, Sent};
 use crate::support::rng::Rng;
 use crate::support::server::{new_user, token};
 use crate::support::within;
 
-/// Commands that a client has under way at once.
-const IN_FLIGHT: usize = 3;
 /// Intents of which a client says something: few, so that they are the same ones for many.
 const KNOWN: usize = 24;
 /// Acked commands that are repeated too after a connection was lost.
 const REPEATED: usize = 2;
-const PAUSE: Duration = Duration::from_millis(20);
+
+/// From nothing to all.
+fn part(rng: &mut Rng) -> f64 {
+    rng.below(1000) as f64 / 1000.0
+}
 
 /// What clients are to do.
 pub(crate) enum Phase {
@@ -47,14 +50,14 @@ pub(crate) struct Shared {
     pub(crate) phase: watch::Sender<Phase>,
     /// One for each client that knows what became of everything.
     pub(crate) idle: Semaphore,
-    restless: bool,
+    pub(crate) manner: Manner,
 }
 
 impl Shared {
-    pub(crate) fn new(address: SocketAddr, restless: bool) -> Arc<Shared> {
+    pub(crate) fn new(address: SocketAddr, manner: Manner) -> Arc<Shared> {
         Arc::new(Shared {
             address,
-            restless,
+            manner,
             heard: Heardsay::default(),
             acks: watch::channel(0).0,
             refusals: watch::channel(0).0,
@@ -68,6 +71,8 @@ impl Shared {
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Figures {
     pub(crate) connections: u64,
+    /// Of them, those that went on with the one before by Socket.IO's recovery.
+    pub(crate) recovered: u64,
     /// Events received.
     pub(crate) events: u64,
     pub(crate) acks: u64,
@@ -85,6 +90,7 @@ impl Figures {
     pub(crate) fn add(self, other: Figures) -> Figures {
         Figures {
             connections: self.connections + other.connections,
+            recovered: self.recovered + other.recovered,
             events: self.events + other.events,
             acks: self.acks + other.acks,
             repeats: self.repeats + other.repeats,
@@ -129,10 +135,15 @@ pub(crate) struct Client {
     acked: VecDeque<usize>,
     is_refused: bool,
     is_idle: bool,
+    recovery: Option<Recovery>,
+    /// When the next new command may be sent.
+    next: Instant,
+    /// When the server said that it is going away, and how long to wait then.
+    told: Option<(Instant, Duration)>,
 }
 
 impl Client {
-    pub(crate) fn new(number: usize, rooms: &[RoomId], rng: Rng, shared: &Arc<Shared>) -> Client {
+    pub(crate) fn new(number: usize, rooms: &[RoomId], mut rng: Rng, shared: &Arc<Shared>) -> Client {
         let user = new_user();
         let is_admin = number.is_multiple_of(8);
         let role = if is_admin { "admin" } else { "user" };
@@ -143,8 +154,7 @@ impl Client {
             figures: Figures::default(),
             is_admin,
             token: token(user, role, SystemEnv.now().plus(Duration::from_secs(86_400))),
-            dialect: if number.is_multiple_of(3) { Dialect::SocketIo } else { Dialect::Plain },
-            rng,
+            dialect: shared.manner.dialect(number),
             shared: Arc::clone(shared),
             phase: shared.phase.subscribe(),
             next_id: 0,
@@ -155,6 +165,11 @@ impl Client {
             acked: VecDeque::new(),
             is_refused: false,
             is_idle: false,
+            recovery: None,
+            // Not all of them at once.
+            next: Instant::now() + shared.manner.pause().mul_f64(part(&mut rng)),
+            rng,
+            told: None,
         }
     }
 
@@ -165,22 +180,37 @@ impl Client {
             if self.work(&mut line).await.is_some() {
                 return self;
             }
+            // With a join that failed, or was not answered, which rooms are back is not known.
+            let was_inside =
+                self.outside.is_empty() && !self.asked.values().any(|asked| matches!(asked, Asked::Join(_)));
+            self.recovery = line.recovery.take().filter(|_| was_inside);
             drop(line);
             self.lost();
+            if let Some((at, retry_after)) = self.told.take() {
+                self.shared.manner.departed(at);
+                // tidy: sleep because this is what a client is asked to do, and half of them come sooner than the others
+                tokio::time::sleep(retry_after.mul_f64(0.5 + part(&mut self.rng))).await;
+            }
         }
     }
 
     async fn connect(&mut self) -> Line {
         loop {
-            if let Some(line) = Line::open(self.shared.address, self.dialect, &self.token, &self.rooms).await {
+            let (dialect, recovery) = (self.dialect, self.recovery.as_ref());
+            if let Some(line) = Line::open(self.shared.address, dialect, &self.token, &self.rooms, recovery).await {
                 self.figures.connections += 1;
-                if self.dialect == Dialect::Plain {
-                    self.outside = self.rooms.keys().copied().collect();
+                self.figures.recovered += u64::from(line.is_recovered);
+                match dialect {
+                    Dialect::SocketIo => {}
+                    // Its rooms are back.
+                    Dialect::Recovering if line.is_recovered => {}
+                    Dialect::Recovering | Dialect::Plain => self.outside = self.rooms.keys().copied().collect(),
                 }
+                self.shared.manner.arrived(line.is_recovered);
                 return line;
             }
             // tidy: sleep because nothing tells a client when somebody listens again
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(self.shared.manner.again()).await;
         }
     }
 
@@ -221,11 +251,14 @@ impl Client {
                     changed.unwrap();
                     continue;
                 }
+                () = tokio::time::sleep_until(self.next.into()), if self.may_send() && self.next > Instant::now() => {
+                    continue;
+                }
             };
             if let Some(heard) = line.read(message).await? {
                 self.heard(heard);
             }
-            if self.is_refused && self.shared.restless && self.may_go() {
+            if self.is_refused && self.shared.manner.is_restless() && self.may_go() {
                 return None;
             }
         }
@@ -240,20 +273,25 @@ impl Client {
         !self.asked.values().any(is_vote) && self.rng.below(40) == 0
     }
 
+    /// Whether there is room for another command, and it is not in vain.
+    fn may_send(&self) -> bool {
+        let commands = self.asked.values().filter(|asked| matches!(asked, Asked::Command(..))).count();
+        self.told.is_none() && commands < self.shared.manner.in_flight()
+    }
+
     async fn send(&mut self, line: &mut Line) -> Option<()> {
-        let commands =
-            |asked: &HashMap<u64, Asked>| asked.values().filter(|asked| matches!(asked, Asked::Command(..))).count();
         while let Some(room) = self.outside.last().copied() {
             self.pause().await;
             self.outside.pop();
             let data = json!({ "roomId": room, "since": self.rooms[&room] });
             self.say(line, Asked::Join(room), "join_room", &data).await?;
         }
-        while commands(&self.asked) < IN_FLIGHT {
+        while self.may_send() {
             let is_working = matches!(*self.phase.borrow(), Phase::Work);
             let number = match self.again.pop_front() {
                 Some(number) => number,
-                None if is_working => {
+                None if is_working && self.next <= Instant::now() => {
+                    self.next = Instant::now() + self.shared.manner.pause();
                     let rooms: Vec<RoomId> = self.rooms.keys().copied().collect();
                     let known = self.known.make_contiguous();
                     self.sent.push(Sent::random(&mut self.rng, &rooms, known, self.is_admin));
@@ -300,6 +338,13 @@ impl Client {
                         assert_eq!(standing["recovered"], true, "{room}: {data}");
                     }
                 }
+                "server_draining" if self.shared.manner.expects_the_end() => {
+                    let data: Value = serde_json::from_str(&data).unwrap();
+                    let retry_after = Duration::from_millis(data["retryAfterMs"].as_u64().unwrap());
+                    assert_eq!(self.told.replace((Instant::now(), retry_after)), None, "told twice");
+                }
+                // All that matters of it is its offset.
+                "recovery" if self.dialect == Dialect::Recovering => {}
                 "room_closed" => {
                     let data: Value = serde_json::from_str(&data).unwrap();
                     assert_eq!(data["code"], "unavailable", "{data}");
@@ -346,6 +391,7 @@ impl Client {
         }
         assert_eq!((&answer["status"], &answer["recovered"]), (&json!("joined"), &json!(true)), "{answer}");
         assert!(answer["seq"].as_u64().unwrap() >= self.rooms[&room], "{answer}");
+        self.shared.manner.joined();
     }
 
     /// Contract §4, Order: each event once, and none left out, over all connections.

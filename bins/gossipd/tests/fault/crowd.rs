@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::client::{Client, Figures, Phase, Shared};
 use super::database::Database;
+use super::manner::Manner;
 use super::process::Process;
 use super::truth::Truth;
 use crate::support::rng::Rng;
@@ -15,11 +16,11 @@ use crate::support::server::new_room;
 use crate::support::within;
 
 const ROOMS: usize = 5;
-const ROOMS_EACH: usize = 2;
+pub(crate) const ROOMS_EACH: usize = 2;
 
 pub(crate) struct Crowd {
-    pub(crate) rooms: [RoomId; ROOMS],
-    shared: Arc<Shared>,
+    pub(crate) rooms: Vec<RoomId>,
+    pub(crate) shared: Arc<Shared>,
     tasks: JoinSet<Client>,
     clients: usize,
 }
@@ -27,11 +28,16 @@ pub(crate) struct Crowd {
 impl Crowd {
     /// So many clients begin to work. Those who are `restless` try another connection now and then when they are refused.
     pub(crate) fn new(process: &Process, clients: usize, restless: bool, rng: &mut Rng) -> Crowd {
-        let shared = Shared::new(process.address(), restless);
-        let rooms = [(); ROOMS].map(|()| new_room());
+        Crowd::with(process, clients, ROOMS, Manner::Working { restless }, rng)
+    }
+
+    /// So many clients in so many rooms.
+    pub(crate) fn with(process: &Process, clients: usize, rooms: usize, manner: Manner, rng: &mut Rng) -> Crowd {
+        let shared = Shared::new(process.address(), manner);
+        let rooms: Vec<RoomId> = (0..rooms).map(|_| new_room()).collect();
         let mut tasks = JoinSet::new();
         for number in 0..clients {
-            let own: [RoomId; ROOMS_EACH] = std::array::from_fn(|n| rooms[(number + n) % ROOMS]);
+            let own: [RoomId; ROOMS_EACH] = std::array::from_fn(|n| rooms[(number + n) % rooms.len()]);
             tasks.spawn(Client::new(number, &own, rng.fork(), &shared).live());
         }
         Crowd { rooms, shared, tasks, clients }
@@ -53,7 +59,7 @@ impl Crowd {
     }
 
     /// Waits for `future`; a client that ends meanwhile has failed.
-    async fn until<T>(&mut self, what: &str, future: impl Future<Output = T>) -> T {
+    pub(crate) async fn until<T>(&mut self, what: &str, future: impl Future<Output = T>) -> T {
         tokio::select! {
             done = within(what, future) => done,
             ended = self.tasks.join_next() => {

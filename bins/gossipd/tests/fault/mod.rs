@@ -5,6 +5,7 @@ mod client;
 pub(crate) mod crowd;
 pub(crate) mod database;
 pub(crate) mod line;
+pub(crate) mod manner;
 pub(crate) mod process;
 mod record;
 pub(crate) mod senders;

@@ -1,10 +1,12 @@
 //! gossipd as a process of its own, on one port for good: killed, started again, and looked at from outside.
 
-use std::fs::{File, read_to_string};
+use std::fs::{File, read_dir, read_to_string};
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 
 use super::database::Database;
@@ -35,10 +37,11 @@ impl Process {
             .env("DATABASE_URL", database.url())
             .env("JWT_SECRET", SECRET)
             .env("ROOM_ACCESS", "claims")
+            .env("RATE_LIMIT_MODE", "observe")
             .env("LOG_LEVEL", "warn")
             .envs(more.iter().copied());
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let child = run(&mut command, &folder);
+        let child = run(&mut command, &folder.path().join("log"));
         Process { child, address, command, folder }
     }
 
@@ -54,7 +57,28 @@ impl Process {
 
     /// After [`kill`](Process::kill): the same again, listening on return.
     pub(crate) fn start_again(&mut self) {
-        self.child = run(&mut self.command, &self.folder);
+        self.child = run(&mut self.command, &self.folder.path().join("log"));
+    }
+
+    /// SIGTERM, or another signal that it is to end by.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
+    /// The same again beside this one, which still runs: on return it listens, and this one has its place no more. The
+    /// old one's exit code.
+    pub(crate) fn replaced(&mut self, meanwhile: impl FnOnce(&Process)) -> Option<i32> {
+        let log = self.folder.path().join("log");
+        let spawned = spawn(&mut self.command, &log);
+        meanwhile(self);
+        let code = self.ended();
+        self.child = listening(spawned, &log);
+        code
     }
 
     /// A panic of one task goes unnoticed otherwise.
@@ -68,6 +92,30 @@ impl Process {
         read_to_string(self.folder.path().join("log")).unwrap()
     }
 
+    /// What it has said that has this in it, in all its lives.
+    pub(crate) fn said(&self, what: &str) -> usize {
+        self.log().matches(what).count()
+    }
+
+    /// From now on it may have so many files open.
+    pub(crate) fn limit_files(&self, files: usize) {
+        let limit = Rlimit { current: Some(files as u64), maximum: Some(files as u64) };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).unwrap();
+    }
+
+    /// How many files it has open.
+    pub(crate) fn files(&self) -> usize {
+        read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// Processor time so far, in hundredths of a second: what Linux has as a tick on every machine.
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let stat = read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The name before them is in brackets.
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
     /// Resident memory in KiB.
     pub(crate) fn resident_kib(&self) -> usize {
         let status = read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -77,13 +125,20 @@ impl Process {
 }
 
 /// Starts it and waits until it listens.
-fn run(command: &mut Command, folder: &TempDir) -> Child {
-    let log = File::options().create(true).append(true).open(folder.path().join("log")).unwrap();
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+fn run(command: &mut Command, log: &Path) -> Child {
+    listening(spawn(command, log), log)
+}
+
+fn spawn(command: &mut Command, log: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(log).unwrap();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap()
+}
+
+fn listening(mut child: Child, log: &Path) -> Child {
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     if !line.starts_with("gossipd listening on http://") {
-        panic!("{line:?} instead of its address; it says:\n{}", read_to_string(folder.path().join("log")).unwrap());
+        panic!("{line:?} instead of its address; it says:\n{}", read_to_string(log).unwrap());
     }
     child
 }

@@ -8,6 +8,8 @@ use tokio::net::TcpStream;
 
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// `Retry-After`, in seconds.
+    pub(crate) retry_after: Option<u64>,
     pub(crate) body: String,
 }
 
@@ -46,7 +48,7 @@ impl Http {
     async fn answer(&mut self) -> Result<Answer> {
         let status = self.line().await?.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.ok_or(ErrorKind::InvalidData)?;
-        let mut length = 0;
+        let (mut length, mut retry_after) = (0, None);
         loop {
             let line = self.line().await?.to_ascii_lowercase();
             if line.is_empty() {
@@ -55,10 +57,13 @@ impl Http {
             if let Some(value) = line.strip_prefix("content-length:") {
                 length = value.trim().parse().map_err(|_| ErrorKind::InvalidData)?;
             }
+            if let Some(value) = line.strip_prefix("retry-after:") {
+                retry_after = value.trim().parse().ok();
+            }
         }
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await?;
-        Ok(Answer { status, body: String::from_utf8(body).map_err(Error::other)? })
+        Ok(Answer { status, retry_after, body: String::from_utf8(body).map_err(Error::other)? })
     }
 
     async fn line(&mut self) -> Result<String> {

@@ -75,6 +75,11 @@ impl Polling {
         Ok(())
     }
 
+    /// Whether the next packet is still to be polled for.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
     /// Drops what came, but answers the pings in it.
     pub(crate) async fn drain(&mut self) -> Result<()> {
         while let Some(packet) = self.packets.pop_front() {

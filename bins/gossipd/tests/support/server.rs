@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use gossip_core::env::Env;
@@ -10,8 +11,9 @@ use gossip_proto::id::{RoomId, UserId};
 use gossip_proto::timestamp::Timestamp;
 use gossipd::Daemon;
 use gossipd::config::Cli;
+use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -30,8 +32,18 @@ pub(crate) fn new_room() -> RoomId {
 
 /// A token for all rooms.
 pub(crate) fn token(user: UserId, role: &'static str, expires_at: Timestamp) -> String {
-    let exp = expires_at.as_millis() / 1000;
-    let claims = Claims { sub: user, exp, role, rooms: Some("*".into()), iss: None, aud: None };
+    token_issued(user, role, None, expires_at)
+}
+
+/// As [`token`], saying since when.
+pub(crate) fn token_issued(
+    user: UserId,
+    role: &'static str,
+    issued_at: Option<Timestamp>,
+    expires_at: Timestamp,
+) -> String {
+    let (iat, exp) = (issued_at.map(|at| at.as_millis() / 1000), expires_at.as_millis() / 1000);
+    let claims = Claims { sub: user, iat, exp, role, rooms: Some("*".into()), iss: None, aud: None };
     Key::secret(SECRET).sign(&claims).unwrap()
 }
 
@@ -46,15 +58,33 @@ impl Home {
         Home { directory: TempDir::new().unwrap(), env }
     }
 
-    /// Starts a daemon here. `more` are further arguments.
+    /// Starts a daemon here, which lets through whatever is too much. `more` are further arguments.
     pub(crate) async fn start(&self, more: &[&str]) -> Server {
+        self.start_limiting(&[&["--rate-limit-mode", "observe"], more].concat()).await
+    }
+
+    /// Starts a daemon with its limits.
+    pub(crate) async fn start_limiting(&self, more: &[&str]) -> Server {
         let database = format!("sqlite://{}", self.directory.path().join("gossip.db").display());
-        let ours = ["gossipd", "--ws-host", "127.0.0.1", "--ws-port", "0", "--room-access", "claims"];
-        let theirs = ["--jwt-secret", SECRET, "--database-url", &database];
-        let args = ours.iter().chain(&theirs).chain(more).map(OsString::from);
+        let ours = ["gossipd", "--ws-host", "127.0.0.1", "--ws-port", "0", "--database-url", &database];
+        let unless = |name, default: [&'static str; 2]| if more.contains(&name) { vec![] } else { default.to_vec() };
+        let access = unless("--room-access", ["--room-access", "claims"]);
+        let key = unless("--jwt-jwks-file", ["--jwt-secret", SECRET]);
+        let args = ours.iter().chain(&access).chain(&key).chain(more).map(OsString::from);
         let settings = Cli::read(args).unwrap().settings;
         let daemon = Daemon::start(&settings, false, Arc::clone(&self.env)).await.unwrap();
         Server { daemon, env: Arc::clone(&self.env) }
+    }
+
+    /// A file of this name beside the database.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// As somebody with a database client.
+    pub(crate) async fn execute(&self, sql: String) {
+        let options = SqliteConnectOptions::new().filename(self.file("gossip.db"));
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut options.connect().await.unwrap()).await.unwrap();
     }
 
     /// The database as anyone may open it.
@@ -96,5 +126,13 @@ impl Server {
     /// A new user's Socket.IO client on long-polling.
     pub(crate) async fn polling(&self, role: &'static str) -> Polling {
         Polling::connect(self.address(), Some(&self.token(role))).await.unwrap()
+    }
+
+    /// The code and message by which a handshake is refused; nothing where it is not.
+    pub(crate) async fn refused(&self, token: &str) -> Option<(String, String)> {
+        let answer = Polling::connect(self.address(), Some(token)).await.err()?.to_string();
+        let error: Value = serde_json::from_str(answer.strip_prefix("44/gossip,").unwrap()).unwrap();
+        let data = &error["data"];
+        Some((data["code"].as_str().unwrap().to_owned(), data["message"].as_str().unwrap().to_owned()))
     }
 }

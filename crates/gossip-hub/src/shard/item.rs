@@ -9,6 +9,7 @@ use gossip_proto::reply::Reply;
 use gossip_proto::timestamp::Timestamp;
 use tokio::sync::oneshot;
 
+use super::lag::{Missing, Refill};
 use super::peer::{ConnectionId, Peer};
 use crate::event::Event;
 use crate::outbox::{Asked, Close};
@@ -41,9 +42,6 @@ pub(crate) struct Snapshot {
     pub(crate) after: Seq,
     pub(crate) reply: Reply,
     pub(crate) is_replayed: bool,
-    /// To a member that only looks again: what it has not seen of what the snapshot has. It was live all the while, so
-    /// that comes before the ack.
-    pub(crate) early: Vec<Replayed>,
 }
 
 /// In which order missed events of several rooms come.
@@ -123,11 +121,36 @@ pub(crate) enum Item {
         live_after: Vec<(RoomId, Seq)>,
         done: oneshot::Sender<Progress>,
     },
+    /// Says what a connection that lags is missing; none where it is gone, or does not lag.
+    Missing {
+        id: ConnectionId,
+        done: oneshot::Sender<Option<Missing>>,
+    },
+    /// What was read of that.
+    Refill {
+        id: ConnectionId,
+        refill: Refill,
+        done: oneshot::Sender<Progress>,
+    },
     /// Ends a membership, and tells the client of it.
     CloseRoom {
         id: ConnectionId,
         room: RoomId,
         code: Code,
+    },
+    /// The user is no member of the room any more: ends what hung on that.
+    Withdraw {
+        user: UserId,
+        room: RoomId,
+    },
+    /// Closes to the user's connections what they do not reach any more; answers the rooms that hang on a membership.
+    Recheck {
+        user: UserId,
+        done: oneshot::Sender<Vec<RoomId>>,
+    },
+    /// Ends all connections of a user.
+    CloseUser {
+        user: UserId,
     },
     Leave {
         id: ConnectionId,

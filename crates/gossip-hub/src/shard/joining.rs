@@ -7,6 +7,7 @@ use std::sync::Arc;
 use gossip_proto::id::{RoomId, Seq};
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
+use gossip_store::Position;
 
 use super::{ConnectionId, Order, Peer, Progress, Replayed, Shard, Snapshot, Subscribed, touch};
 use crate::event::Event;
@@ -22,6 +23,10 @@ pub(super) enum Membership {
         after: Seq,
     },
     Loading(Loading),
+    /// Its connection lags: what comes after `after` is left in the log.
+    Lagging {
+        after: Seq,
+    },
 }
 
 /// A member that is being caught up with.
@@ -32,6 +37,8 @@ pub(super) struct Loading {
     is_overfull: bool,
     /// What the client has, where it was live before it asked for a snapshot: a failed one puts it back there.
     before: Option<Seq>,
+    /// How far the others of a connection that can be recovered were when this began.
+    others: Position,
 }
 
 struct Kept {
@@ -44,61 +51,83 @@ struct Kept {
 
 pub(super) struct Member {
     pub(super) peer: Arc<Peer>,
-    membership: Membership,
+    pub(super) membership: Membership,
+}
+
+/// What becomes of events that are passed to members.
+pub(super) struct Passing<'a> {
+    /// Who is to be flushed.
+    pub(super) dirty: &'a mut Vec<Arc<Peer>>,
+    pub(super) delivered: &'a mut u64,
+    /// Who begins to lag.
+    pub(super) lagging: &'a mut Vec<Arc<Peer>>,
+    /// The last position that has passed.
+    pub(super) position: Position,
 }
 
 impl Member {
     /// What the client has of the room, where it is or was live; `passed` is the last event that did.
-    fn seen(&self, passed: Option<Seq>) -> Option<Seq> {
+    pub(super) fn seen(&self, passed: Option<Seq>) -> Option<Seq> {
         match &self.membership {
+            Membership::Lagging { after } => Some(*after),
             Membership::Live { after } => Some(passed.map_or(*after, |passed| passed.max(*after))),
             Membership::Loading(loading) => loading.before,
         }
     }
 
     /// As [`Member::pass`], for each event of a run: `arrivals` came before it.
-    pub(super) fn pass_run(&mut self, arrivals: u64, run: &RoomRun, dirty: &mut Vec<Arc<Peer>>, delivered: &mut u64) {
+    pub(super) fn pass_run(&mut self, arrivals: u64, run: &RoomRun, passing: &mut Passing<'_>) {
         if let Membership::Live { after } = self.membership
             && run.first > after
+            && !self.peer.must_lag(passing.lagging)
         {
             self.peer.run(&run.run);
-            touch(dirty, &self.peer);
-            *delivered += run.run.events().len() as u64;
+            touch(passing.dirty, &self.peer);
+            *passing.delivered += run.run.events().len() as u64;
         } else {
             for (arrival, (seq, event)) in (arrivals + 1..).zip(run.events()) {
-                self.pass(arrival, Some(seq), event, dirty, delivered);
+                self.pass(arrival, Some((run.room, seq)), event, passing);
             }
         }
     }
 
     /// As [`Member::pass_run`], and sends it at once where nothing else is to go with it.
-    pub(super) fn send_run(&mut self, arrivals: u64, run: &RoomRun, dirty: &mut Vec<Arc<Peer>>, delivered: &mut u64) {
+    pub(super) fn send_run(&mut self, arrivals: u64, run: &RoomRun, passing: &mut Passing<'_>) {
         if let Membership::Live { after } = self.membership
             && run.first > after
+            && !self.peer.must_lag(passing.lagging)
             && self.peer.send_run(&run.run)
         {
-            *delivered += run.run.events().len() as u64;
+            *passing.delivered += run.run.events().len() as u64;
         } else {
-            self.pass_run(arrivals, run, dirty, delivered);
+            self.pass_run(arrivals, run, passing);
         }
     }
 
-    /// Sends an event on, keeps it for later, or drops what the member has already.
+    /// Sends an event on, keeps it for later, leaves it in the log, or drops what the member has already. A custom one
+    /// has no place in a room.
     pub(super) fn pass(
         &mut self,
         arrival: u64,
-        seq: Option<Seq>,
+        place: Option<(RoomId, Seq)>,
         event: &Arc<Event>,
-        dirty: &mut Vec<Arc<Peer>>,
-        delivered: &mut u64,
+        passing: &mut Passing<'_>,
     ) {
+        let seq = place.map(|(_, seq)| seq);
         match &mut self.membership {
-            Membership::Live { after } if seq.is_none_or(|seq| seq > *after) => {
+            Membership::Live { after } | Membership::Lagging { after } if seq.is_some_and(|seq| seq <= *after) => {}
+            Membership::Live { .. } if !self.peer.must_lag(passing.lagging) => {
                 self.peer.event(event);
-                touch(dirty, &self.peer);
-                *delivered += 1;
+                touch(passing.dirty, &self.peer);
+                *passing.delivered += 1;
             }
-            Membership::Live { .. } => {}
+            Membership::Live { .. } | Membership::Lagging { .. } => {
+                let Some((room, seq)) = place else { return self.peer.keep_custom(passing.position, event) };
+                if let Membership::Live { .. } = self.membership {
+                    self.membership = Membership::Lagging { after: Seq(seq.0.saturating_sub(1)) };
+                }
+                self.peer.keep(room, seq, event);
+            }
             Membership::Loading(loading) if loading.kept.len() < MAX_KEPT => {
                 loading.kept.push(Kept { arrival, seq, event: Arc::clone(event) });
             }
@@ -125,7 +154,13 @@ impl Shard {
             Some(at) if !needs_snapshot => {
                 // What has not passed yet is still to come to who is live already.
                 let after = before.unwrap_or(at);
-                room.members.insert(id, Member { peer: Arc::clone(&peer), membership: Membership::Live { after } });
+                let membership = if peer.is_lagging() {
+                    peer.lags_in_another_room();
+                    Membership::Lagging { after }
+                } else {
+                    Membership::Live { after }
+                };
+                room.members.insert(id, Member { peer: Arc::clone(&peer), membership });
                 let reply = Reply::Joined { room_id, seq: after, recovered: None, intents: None };
                 if let Some(asked) = asked {
                     self.answer(&peer, asked, &Ok(reply));
@@ -134,7 +169,10 @@ impl Shard {
             }
             _ => {
                 peer.set_behind(room_id, before);
-                let membership = Membership::Loading(Loading { before, ..Loading::default() });
+                // Of a room that lags, what is kept from now on is not all that is missing.
+                let is_overfull = before.is_some() && peer.is_lagging();
+                let membership =
+                    Membership::Loading(Loading { before, is_overfull, others: peer.position(), ..Loading::default() });
                 room.members.insert(id, Member { peer, membership });
                 Subscribed::Loading { before }
             }
@@ -178,19 +216,29 @@ impl Shard {
         asked: &Asked,
         snapshot: Result<Snapshot, Refusal>,
     ) -> Progress {
-        let Some((room_at, peer, loading)) = self.loading(id, room_id) else { return Progress::Gone };
+        let Some((room_at, peer, loading)) = self.loading(id, room_id) else {
+            // It has lost the room meanwhile, and was told so: the join is owed its answer all the same.
+            if let Some(peer) = self.connections.get(&id).map(|connection| Arc::clone(&connection.peer)) {
+                self.answer(&peer, asked, &Err(super::withdrawn()));
+            }
+            return Progress::Gone;
+        };
         let (before, is_overfull) = (loading.before, loading.is_overfull);
-        let Snapshot { after, reply, is_replayed, early } = match snapshot {
+        let Snapshot { after, reply, is_replayed } = match snapshot {
             Ok(snapshot) => snapshot,
             Err(refusal) => {
-                let code = refusal.code;
                 self.answer(&peer, asked, &Err(refusal));
                 match before {
-                    Some(before) if !is_overfull => drop(self.go_live(id, Order::OneRoom, &[(room_id, before)])),
-                    Some(_) => self.close_room(id, room_id, code),
+                    Some(before) => {
+                        if is_overfull {
+                            // What is missing is in the log.
+                            peer.begin_lag(&mut self.lagging);
+                        }
+                        self.go_live(id, Order::OneRoom, &[(room_id, before)]);
+                    }
                     None => {
                         self.unsubscribe(id, room_id);
-                        peer.left(room_id);
+                        peer.not_joined();
                     }
                 }
                 return Progress::Gone;
@@ -199,10 +247,6 @@ impl Shard {
         if !is_replayed {
             // Not earlier than the shard: what passed before the subscription, the snapshot has.
             *room_at = Some(room_at.map_or(after, |at| at.max(after)));
-        }
-        self.delivered += early.len() as u64;
-        for Replayed { room, seq, event } in &early {
-            peer.replayed(*room, *seq, event);
         }
         if is_replayed {
             // Before the ack: the connection may end between that and the first missed event.
@@ -231,7 +275,8 @@ impl Shard {
         }
         for Replayed { room, seq, event } in events {
             // It may have lost the room meanwhile.
-            if self.loading(id, *room).is_some() {
+            if let Some((.., loading)) = self.loading(id, *room) {
+                loading.before = loading.before.map(|_| *seq);
                 match order {
                     Order::OneRoom => peer.replayed(*room, *seq, event),
                     Order::AllRooms => peer.event(event),
@@ -244,15 +289,24 @@ impl Shard {
     }
 
     /// From here on events reach the member as they come, those that were kept first. Where some could not be kept, the
-    /// log must be read on, and nothing is passed.
+    /// log must be read on, and nothing is passed. If the connection lags, or begins to here, so do these rooms, and the
+    /// rest is not the caller's to bring.
     fn go_live(&mut self, id: ConnectionId, order: Order, live_after: &[(RoomId, Seq)]) -> Progress {
-        let mut is_overfull = false;
+        let Some(connection) = self.connections.get(&id) else { return Progress::Gone };
+        let peer = Arc::clone(&connection.peer);
+        let (mut is_overfull, mut others) = (false, self.position);
         for (room, _) in live_after {
             if let Some((.., loading)) = self.loading(id, *room) {
                 is_overfull |= std::mem::take(&mut loading.is_overfull);
+                others = others.max(loading.others);
             }
         }
-        if is_overfull {
+        if order == Order::OneRoom && peer.position() > others {
+            // They lagged, and were brought further than this room may be, from a log that is ahead of what passes here:
+            // one position says again what was seen of all when it has been read for all.
+            peer.begin_lag(&mut self.lagging);
+        }
+        if is_overfull && !peer.is_lagging() {
             return Progress::Behind;
         }
         let mut passed: Vec<(RoomId, Kept)> = Vec::new();
@@ -260,27 +314,47 @@ impl Shard {
             let Some(member) = self.rooms.get_mut(&room_id).and_then(|room| room.members.get_mut(&id)) else {
                 continue;
             };
-            let live = Membership::Live { after };
-            if let Membership::Loading(loading) = std::mem::replace(&mut member.membership, live) {
+            let lagging = Membership::Lagging { after };
+            if let Membership::Loading(loading) = std::mem::replace(&mut member.membership, lagging) {
                 let new = loading.kept.into_iter().filter(|kept| kept.seq.is_none_or(|seq| seq > after));
                 passed.extend(new.map(|kept| (room_id, kept)));
             }
         }
-        let Some(connection) = self.connections.get(&id) else { return Progress::Gone };
-        let peer = &connection.peer;
         passed.sort_unstable_by_key(|(_, kept)| kept.arrival);
-        self.delivered += passed.len() as u64;
+        touch(&mut self.dirty, &peer);
         for (room, Kept { seq, event, .. }) in &passed {
+            if peer.must_lag(&mut self.lagging) {
+                if seq.is_none() {
+                    peer.keep_custom(self.position, event);
+                }
+                continue;
+            }
             match (order, seq) {
                 (Order::OneRoom, Some(seq)) => peer.replayed(*room, *seq, event),
                 _ => peer.event(event),
             }
+            self.delivered += 1;
+            if let Some(seq) = *seq {
+                self.set_membership(id, *room, Membership::Lagging { after: seq });
+            }
         }
         for (room, _) in live_after {
-            peer.caught_up(*room);
+            self.join_the_others(&peer, *room, order);
         }
-        touch(&mut self.dirty, peer);
         Progress::Live
+    }
+
+    /// A room that has been caught up with is as the connection's others are: live, unless they lag.
+    fn join_the_others(&mut self, peer: &Peer, room: RoomId, order: Order) {
+        let Some(after) = self.lagging_after(peer.id, room) else { return };
+        if !peer.is_lagging() {
+            self.set_membership(peer.id, room, Membership::Live { after });
+            return peer.caught_up(room);
+        }
+        peer.lags_in_another_room();
+        if order == Order::OneRoom {
+            peer.lags_with_others(room, after);
+        }
     }
 
     fn loading(&mut self, id: ConnectionId, room: RoomId) -> Option<(&mut Option<Seq>, Arc<Peer>, &mut Loading)> {
@@ -288,7 +362,7 @@ impl Shard {
         let member = room.members.get_mut(&id)?;
         match &mut member.membership {
             Membership::Loading(loading) => Some((&mut room.at, Arc::clone(&member.peer), loading)),
-            Membership::Live { .. } => None,
+            Membership::Live { .. } | Membership::Lagging { .. } => None,
         }
     }
 
@@ -298,7 +372,7 @@ impl Shard {
             && let Some(member) = at.members.get(&id)
         {
             let seen = match &member.membership {
-                Membership::Live { .. } => member.seen(at.passed),
+                Membership::Live { .. } | Membership::Lagging { .. } => member.seen(at.passed),
                 Membership::Loading(_) => None,
             };
             member.peer.closed(room, seen);

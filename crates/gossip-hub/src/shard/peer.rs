@@ -1,6 +1,7 @@
 //! A connection as its shard and the commands under way know it. Which rooms it is in, only the shard knows.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -9,10 +10,12 @@ use gossip_store::{Position, RecoveryChange};
 
 use crate::event::Event;
 use crate::offset::{MAX_BEHIND, Offset};
-use crate::outbox::{Close, Outbox};
+use crate::outbox::{Close, Outbox, ReplyTo};
 use crate::recoveries::Notes;
 use crate::run::{RoomRun, Run};
 use crate::under_way::UnderWay;
+
+use super::lag::Lag;
 
 /// The event that only brings an offset, to clients that asked to be recovered.
 pub const RECOVERY: &str = "recovery";
@@ -30,6 +33,8 @@ pub(crate) struct Tracked {
     /// What the client will have seen with all that was queued for it. Only the shard's task touches it.
     seen: Mutex<Seen>,
     notes: Notes,
+    /// It is not to be recovered, whatever else is noted of it.
+    is_forgotten: AtomicBool,
 }
 
 #[derive(Default)]
@@ -40,6 +45,9 @@ struct Seen {
     ahead: Vec<(RoomId, Position)>,
     /// The last position that was replayed of a room that is being caught up with.
     replayed: Vec<(RoomId, Position)>,
+    /// Rooms that lag with the others, but have less than the position says: until the others wait for them no more, the
+    /// offset names them.
+    late: Vec<RoomId>,
 }
 
 impl Seen {
@@ -59,7 +67,9 @@ impl Seen {
     }
 
     fn set_behind(&mut self, room: RoomId, seq: Option<Seq>) {
-        self.ahead.retain(|(ahead, _)| *ahead != room);
+        // Caught up with again, it may still be further than the others.
+        self.replayed.extend(self.ahead.extract_if(.., |(ahead, _)| *ahead == room));
+        self.late.retain(|late| *late != room);
         self.offset.set_behind(room, seq);
     }
 
@@ -80,16 +90,49 @@ impl Seen {
         }
     }
 
+    /// From here on the room waits for others that lag, which may be further or less far than it is.
+    fn lag(&mut self, room: RoomId, seq: Seq) {
+        let last = self.replayed.extract_if(.., |(replayed, _)| *replayed == room).map(|(_, last)| last).max();
+        self.set_behind(room, Some(seq));
+        match last {
+            Some(last) if last > self.offset.position => self.ahead.push((room, last)),
+            _ => self.late.push(room),
+        }
+    }
+
+    /// An event is next, in the order of positions, of all rooms that lag.
+    fn refill(&mut self, room: RoomId, seq: Seq, position: Position) {
+        if position > self.offset.position {
+            self.all_refilled();
+            self.pass(position);
+        } else {
+            self.set_behind(room, Some(seq));
+            self.late.push(room);
+        }
+    }
+
+    fn all_refilled(&mut self) {
+        for room in std::mem::take(&mut self.late) {
+            self.offset.caught_up(room);
+        }
+    }
+
     fn forget(&mut self, room: RoomId) {
         self.replayed.retain(|(replayed, _)| *replayed != room);
         self.ahead.retain(|(ahead, _)| *ahead != room);
+        self.late.retain(|late| *late != room);
         self.offset.caught_up(room);
     }
 }
 
 impl Tracked {
     pub(crate) fn new(pid: Pid, seen: Offset, notes: Notes) -> Tracked {
-        Tracked { pid, seen: Mutex::new(Seen { offset: seen, ..Seen::default() }), notes }
+        Tracked {
+            pid,
+            seen: Mutex::new(Seen { offset: seen, ..Seen::default() }),
+            notes,
+            is_forgotten: AtomicBool::new(false),
+        }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -104,6 +147,9 @@ pub(crate) struct Peer {
     pub(crate) tracked: Option<Box<Tracked>>,
     /// Something was queued since the last flush.
     dirty: AtomicBool,
+    /// Events are left in the log for it. Only the shard's task touches this and the next.
+    pub(super) lagging: AtomicBool,
+    pub(super) lag: Mutex<Option<Box<Lag>>>,
     /// Commands that were accepted and not answered yet.
     pub(crate) under_way: UnderWay,
     /// When the store last failed for it, in [`millis`]; 0 for never.
@@ -113,8 +159,27 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn new(id: ConnectionId, outbox: Box<dyn Outbox>, tracked: Option<Tracked>) -> Peer {
         let tracked = tracked.map(Box::new);
-        let (dirty, failed) = (AtomicBool::new(false), AtomicU64::new(0));
-        Peer { id, outbox, tracked, dirty, under_way: UnderWay::default(), failed }
+        let (dirty, lagging, failed) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
+        let lag = Mutex::default();
+        Peer { id, outbox, tracked, dirty, lagging, lag, under_way: UnderWay::default(), failed }
+    }
+
+    /// Ends it, tells its client why, and sees to it that it is not recovered.
+    pub(crate) fn revoke(&self) {
+        if let Some(refusal) = Close::Revoked.refusal() {
+            self.outbox.reply(&ReplyTo::NOBODY, &Err(refusal));
+        }
+        self.outbox.close(Close::Revoked);
+        if let Some(tracked) = &self.tracked {
+            // What is noted later looks at this.
+            tracked.is_forgotten.store(true, SeqCst);
+            tracked.notes.note(RecoveryChange::Forget { pid: tracked.pid });
+        }
+    }
+
+    /// Whether it is not to be recovered although something of it was noted again.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.tracked.as_ref().is_some_and(|tracked| tracked.is_forgotten.load(SeqCst))
     }
 
     /// The store failed for this connection.
@@ -201,6 +266,28 @@ impl Peer {
         }
     }
 
+    /// All that was missed of this room was queued, up to this seq, while others lag.
+    pub(super) fn lags_with_others(&self, room: RoomId, seq: Seq) {
+        if let Some(tracked) = &self.tracked {
+            tracked.seen().lag(room, seq);
+        }
+    }
+
+    /// Queues an event that is next, in the order of positions, of all rooms that lag.
+    pub(super) fn refilled(&self, room: RoomId, seq: Seq, event: &Arc<Event>) {
+        let Some(tracked) = &self.tracked else { return self.outbox.event(event) };
+        let mut seen = tracked.seen();
+        seen.refill(room, seq, event.position().unwrap_or_default());
+        self.outbox.tracked(event, &seen.offset);
+    }
+
+    /// No room lags any more.
+    pub(super) fn all_refilled(&self) {
+        if let Some(tracked) = &self.tracked {
+            tracked.seen().all_refilled();
+        }
+    }
+
     /// The client left this room.
     pub(super) fn left(&self, room: RoomId) {
         if let Some(tracked) = &self.tracked {
@@ -214,14 +301,26 @@ impl Peer {
         // A connection that has ended may have been gone on with elsewhere: its rooms are not this one's business.
         if let Some(tracked) = self.tracked.as_ref().filter(|_| !self.outbox.is_closed()) {
             let mut seen = tracked.seen();
-            if tracked.notes.note(RecoveryChange::Leave { pid: tracked.pid, room }) {
-                seen.forget(room);
-            } else if let Some(seq) = seq {
-                seen.set_behind(room, Some(seq));
+            let is_noted = tracked.notes.note(RecoveryChange::Leave { pid: tracked.pid, room });
+            match seq {
+                Some(_) if is_noted => seen.forget(room),
+                Some(seq) => seen.set_behind(room, Some(seq)),
+                // It was being caught up with, and the process may end before what is noted is written.
+                None => {}
             }
             if seen.offset.behind.len() > MAX_BEHIND {
                 self.outbox.close(Close::NotRecovered);
             }
+        }
+    }
+
+    /// A join failed, and may have been written down all the same: until the room is joined or left, the offset says
+    /// that nothing was seen of it.
+    pub(super) fn not_joined(&self) {
+        if let Some(tracked) = &self.tracked
+            && tracked.seen().offset.behind.len() > MAX_BEHIND
+        {
+            self.outbox.close(Close::NotRecovered);
         }
     }
 
@@ -231,6 +330,11 @@ impl Peer {
             let seen = &mut *tracked.seen();
             *seen = Seen { offset: Offset { position: seen.offset.position, behind: Vec::new() }, ..Seen::default() };
         }
+    }
+
+    /// Up to where a client that can be recovered has seen its rooms.
+    pub(super) fn position(&self) -> Position {
+        self.tracked.as_ref().map_or(Position::default(), |tracked| tracked.seen().offset.position)
     }
 
     /// Marks that something was queued; true for the first since the last flush.

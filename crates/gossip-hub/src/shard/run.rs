@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gossip_core::env::Env;
+use tokio::task::AbortHandle;
 
-use super::{Answer, Item, Shard};
+use super::{Answer, Item, Peer, Shard};
 use crate::inbox::Inbox;
 use crate::run::RoomRun;
 
@@ -26,8 +27,13 @@ async fn send(shard: &mut Shard, run: &RoomRun, answers: Vec<Answer>) {
     shard.end_sending(run, answers);
 }
 
-/// Runs a shard until the task is ended.
-pub(crate) async fn run(mut shard: Shard, inbox: Arc<Inbox<Item>>, env: Arc<dyn Env>) {
+/// Runs a shard until the task is ended. `refill` begins to read the log for a connection that lags.
+pub(crate) async fn run(
+    mut shard: Shard,
+    inbox: Arc<Inbox<Item>>,
+    env: Arc<dyn Env>,
+    refill: impl Fn(Arc<Peer>) -> AbortHandle,
+) {
     let mut items = Vec::new();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -49,6 +55,7 @@ pub(crate) async fn run(mut shard: Shard, inbox: Arc<Inbox<Item>>, env: Arc<dyn 
         if items.capacity() > 1024 {
             items = Vec::new();
         }
+        shard.start_refills(&refill);
         let delivered = std::mem::take(&mut shard.delivered);
         if delivered > 0 {
             shard.stats.delivered(delivered, Instant::now());

@@ -1,11 +1,14 @@
 //! The shard's decisions, told as "these items, then exactly this reached the socket".
 
 mod joining_again;
+mod lag;
 mod offsets;
 mod runs;
+mod withdrawn;
 
 use std::pin::Pin;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -17,7 +20,7 @@ use crate::run::Run;
 
 /// Writes down what reaches it.
 #[derive(Clone, Default)]
-struct Recorder(Arc<Mutex<Vec<String>>>);
+struct Recorder(Arc<Mutex<Vec<String>>>, Arc<AtomicBool>);
 
 impl Recorder {
     fn push(&self, line: String) {
@@ -26,6 +29,11 @@ impl Recorder {
 
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    /// From now on its client takes nothing, or all.
+    fn is_stuck(&self, is_stuck: bool) {
+        self.1.store(is_stuck, Ordering::Relaxed);
     }
 }
 
@@ -48,6 +56,10 @@ impl Outbox for Recorder {
 
     fn flush(&self) {
         self.push("flush".into());
+    }
+
+    fn is_behind(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
     }
 
     fn drained(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
@@ -110,7 +122,7 @@ impl Bench {
         let reply = Reply::Joined { room_id: room, seq: Seq(seq), recovered: None, intents: None };
         let after = Seq(replay.first().map_or(seq, |first| first - 1));
         let is_replayed = !replay.is_empty();
-        let progress = self.answered(id, room, Ok(Snapshot { after, reply, is_replayed, early: Vec::new() }));
+        let progress = self.answered(id, room, Ok(Snapshot { after, reply, is_replayed }));
         if is_replayed && progress == Progress::Behind {
             let end = Seq(*replay.last().unwrap());
             assert_eq!(self.replay(id, room, Order::OneRoom, replay, &[(room, end)]), Progress::Live);
@@ -120,8 +132,8 @@ impl Bench {
     /// The second half of a join of a member that looks again: what it has not seen, from the log.
     fn joined_again(&mut self, id: u64, room: RoomId, seq: u64, early: &[u64]) -> Progress {
         let reply = Reply::Joined { room_id: room, seq: Seq(seq), recovered: None, intents: None };
-        let early = early.iter().map(|seq| Replayed { room, seq: Seq(*seq), event: event(*seq) }).collect();
-        self.answered(id, room, Ok(Snapshot { after: Seq(seq), reply, is_replayed: false, early }))
+        assert_eq!(self.replay(id, room, Order::OneRoom, early, &[]), Progress::Behind);
+        self.answered(id, room, Ok(Snapshot { after: Seq(seq), reply, is_replayed: false }))
     }
 
     fn not_joined(&mut self, id: u64, room: RoomId) {

@@ -268,6 +268,64 @@ WITH "gone" AS (
 )
 SELECT count(*) FROM "gone""#;
 
+/// The members of room `$1` from user `$2` on, without `$3`.
+pub const MEMBERS: &str = r#"
+SELECT "userId", "addedAt" FROM "gossip_room_members"
+WHERE "roomId" = $1 AND "userId" >= $2 AND "userId" IS DISTINCT FROM $3 ORDER BY "userId" LIMIT $4"#;
+
+/// A membership.
+pub const ADD_MEMBER: &str = r#"
+INSERT INTO "gossip_room_members" ("roomId", "userId", "addedAt") VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"#;
+
+/// No membership.
+pub const REMOVE_MEMBER: &str = r#"DELETE FROM "gossip_room_members" WHERE "roomId" = $1 AND "userId" = $2"#;
+
+/// The first transaction that may not have ended: what it and later ones write has not been seen.
+pub const UNSEEN: &str = r#"SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"#;
+
+/// The changes of access by transactions from `$1` on, after the id `$2` of that one, and as [`UNSEEN`] with each.
+pub const ACCESS_CHANGES: &str = r#"
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS "unseen", c.*
+FROM (SELECT 1) one LEFT JOIN LATERAL (
+  SELECT "xid", "id", "userId", "roomId" FROM "gossip_access_changes"
+  WHERE ("xid", "id") > ($1, $2) ORDER BY "xid", "id" LIMIT $3) c ON true
+ORDER BY c."xid", c."id""#;
+
+/// The connections of user `$1` are to end, and not to be recovered; with `$2` tokens issued before that are revoked.
+pub const REVOKE: &str = r#"
+WITH
+"revoked" AS (
+  INSERT INTO "gossip_revocations" ("userId", "notBefore", "createdAt") SELECT $1, $2::timestamptz, $3
+  WHERE $2::timestamptz IS NOT NULL
+  ON CONFLICT ("userId")
+  DO UPDATE SET "notBefore" = greatest("gossip_revocations"."notBefore", excluded."notBefore")
+),
+"pids" AS MATERIALIZED (
+  SELECT "pid" FROM "gossip_recoveries" WHERE "userId" = $1 ORDER BY "pid" FOR UPDATE
+),
+"rooms" AS (
+  DELETE FROM "gossip_recovery_rooms" WHERE "pid" = ANY (ARRAY(SELECT "pid" FROM "pids"))
+),
+"gone" AS (
+  DELETE FROM "gossip_recoveries" WHERE "pid" = ANY (ARRAY(SELECT "pid" FROM "pids"))
+)
+INSERT INTO "gossip_access_changes" ("userId") VALUES ($1)"#;
+
+/// Revocations from user `$1` on, without `$2`.
+pub const REVOCATIONS: &str = r#"
+SELECT "userId", "notBefore" FROM "gossip_revocations"
+WHERE "userId" >= $1 AND "userId" IS DISTINCT FROM $2 ORDER BY "userId" LIMIT $3"#;
+
+/// Revocations of the users `$1`.
+pub const REVOCATIONS_OF: &str =
+    r#"SELECT "userId", "notBefore" FROM "gossip_revocations" WHERE "userId" = ANY ($1::uuid[])"#;
+
+/// Changes of access from more than an hour ago; see [`PRUNE_REQUESTS`].
+pub const PRUNE_ACCESS_CHANGES: &str = r#"
+DELETE FROM "gossip_access_changes" WHERE "id" = ANY (ARRAY(
+  SELECT "id" FROM "gossip_access_changes" WHERE "createdAt" < now() - interval '1 hour'
+  ORDER BY "createdAt" LIMIT $1 FOR UPDATE SKIP LOCKED))"#;
+
 /// All of them, by name.
 pub const ALL: &[(&str, &str)] = &[
     ("LOCK_ROOMS", LOCK_ROOMS),
@@ -297,4 +355,13 @@ pub const ALL: &[(&str, &str)] = &[
     ("PRUNE_LOG", PRUNE_LOG),
     ("PRUNE_REQUESTS", PRUNE_REQUESTS),
     ("PRUNE_RECOVERIES", PRUNE_RECOVERIES),
+    ("MEMBERS", MEMBERS),
+    ("ADD_MEMBER", ADD_MEMBER),
+    ("REMOVE_MEMBER", REMOVE_MEMBER),
+    ("UNSEEN", UNSEEN),
+    ("ACCESS_CHANGES", ACCESS_CHANGES),
+    ("REVOKE", REVOKE),
+    ("REVOCATIONS", REVOCATIONS),
+    ("REVOCATIONS_OF", REVOCATIONS_OF),
+    ("PRUNE_ACCESS_CHANGES", PRUNE_ACCESS_CHANGES),
 ];

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 const LULL: Duration = Duration::from_millis(1);
 
 /// Of so many commands each costs little more than itself: there is nothing to be gained by waiting.
-pub(super) const ENOUGH: usize = 16;
+pub(super) const ENOUGH: usize = 32;
 
 /// The most batches that do not wait after one that did for nothing.
 const MAX_SKIPPED: u32 = 64;

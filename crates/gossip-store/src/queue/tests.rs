@@ -1,6 +1,6 @@
 //! The queue against a store that does as it is told: what is told to whom, in which order, and how late.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    Committed, Cursor, JoinQuery, Paged, Position, Recovery, RecoveryChange, RoomSnapshot, Seen, Standing, StoreFuture,
+    AccessCursor, AccessPage, Committed, Cursor, JoinQuery, Member, Paged, Position, Recovery, RecoveryChange,
+    Revocation, RoomSnapshot, Seen, Standing, StoreFuture,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -152,6 +153,46 @@ impl Store for Scripted {
     }
 
     fn is_member(&self, _: RoomId, _: UserId) -> StoreFuture<'_, bool> {
+        unreachable!()
+    }
+
+    fn memberships<'a>(&'a self, _: &'a [(RoomId, UserId)]) -> StoreFuture<'a, HashSet<(RoomId, UserId)>> {
+        unreachable!()
+    }
+
+    fn members(&self, _: RoomId, _: Option<UserId>, _: u64) -> StoreFuture<'_, Vec<Member>> {
+        unreachable!()
+    }
+
+    fn add_member(&self, _: RoomId, _: UserId, _: Timestamp) -> StoreFuture<'_, ()> {
+        unreachable!()
+    }
+
+    fn remove_member(&self, _: RoomId, _: UserId) -> StoreFuture<'_, ()> {
+        unreachable!()
+    }
+
+    fn access_cursor(&self) -> StoreFuture<'_, AccessCursor> {
+        unreachable!()
+    }
+
+    fn access_changes(&self, _: AccessCursor, _: u64) -> StoreFuture<'_, AccessPage> {
+        unreachable!()
+    }
+
+    fn revoke(&self, _: UserId, _: Option<Timestamp>, _: Timestamp) -> StoreFuture<'_, ()> {
+        unreachable!()
+    }
+
+    fn revocations(&self, _: Option<UserId>, _: u64) -> StoreFuture<'_, Vec<Revocation>> {
+        unreachable!()
+    }
+
+    fn revocations_of<'a>(&'a self, _: &'a [UserId]) -> StoreFuture<'a, Vec<Revocation>> {
+        unreachable!()
+    }
+
+    fn prune_access_changes(&self, _: u64) -> StoreFuture<'_, u64> {
         unreachable!()
     }
 

@@ -213,6 +213,53 @@ pub const PRUNE_RECOVERIES: &str = r#"
 DELETE FROM "gossip_recoveries" WHERE "pid" IN
   (SELECT "pid" FROM "gossip_recoveries" WHERE "seenAt" < ?1 ORDER BY "seenAt", "pid" LIMIT ?2)"#;
 
+/// The members of room `?1` after user `?2`.
+pub const MEMBERS: &str = r#"
+SELECT "userId", "addedAt" FROM "gossip_room_members" WHERE "roomId" = ?1 AND "userId" > ?2 ORDER BY "userId" LIMIT ?3"#;
+
+/// A membership.
+pub const ADD_MEMBER: &str = r#"
+INSERT INTO "gossip_room_members" ("roomId", "userId", "addedAt") VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING"#;
+
+/// No membership.
+pub const REMOVE_MEMBER: &str = r#"DELETE FROM "gossip_room_members" WHERE "roomId" = ?1 AND "userId" = ?2"#;
+
+/// The last change of access.
+pub const LAST_ACCESS_CHANGE: &str = r#"SELECT coalesce(max("id"), 0) FROM "gossip_access_changes""#;
+
+/// The changes of access after `?1`.
+pub const ACCESS_CHANGES: &str = r#"
+SELECT "id", "userId", "roomId" FROM "gossip_access_changes" WHERE "id" > ?1 ORDER BY "id" LIMIT ?2"#;
+
+/// The connections of user `?1` are to end.
+pub const END_CONNECTIONS: &str = r#"INSERT INTO "gossip_access_changes" ("userId") VALUES (?1)"#;
+
+/// Tokens of user `?1` issued before `?2` are revoked.
+pub const REVOKE: &str = r#"
+INSERT INTO "gossip_revocations" ("userId", "notBefore", "createdAt") VALUES (?1, ?2, ?3)
+ON CONFLICT ("userId") DO UPDATE SET "notBefore" = max("notBefore", excluded."notBefore")"#;
+
+/// Rooms of the connections of user `?1`, before the connections themselves.
+pub const FORGET_ROOMS_OF_USER: &str = r#"
+DELETE FROM "gossip_recovery_rooms" WHERE "pid" IN (SELECT "pid" FROM "gossip_recoveries" WHERE "userId" = ?1)"#;
+
+/// The connections of user `?1`.
+pub const FORGET_USER: &str = r#"DELETE FROM "gossip_recoveries" WHERE "userId" = ?1"#;
+
+/// Revocations after user `?1`.
+pub const REVOCATIONS: &str = r#"
+SELECT "userId", "notBefore" FROM "gossip_revocations" WHERE "userId" > ?1 ORDER BY "userId" LIMIT ?2"#;
+
+/// Revocations of users.
+pub const REVOCATIONS_OF: &str = r#"
+SELECT r."userId", r."notBefore" FROM json_each(?1) k CROSS JOIN "gossip_revocations" r ON r."userId" = k."value""#;
+
+/// Changes of access from more than an hour ago.
+pub const PRUNE_ACCESS_CHANGES: &str = r#"
+DELETE FROM "gossip_access_changes" WHERE "id" IN
+  (SELECT "id" FROM "gossip_access_changes" WHERE "createdAt" < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 hour')
+   ORDER BY "createdAt" LIMIT ?1)"#;
+
 /// All of them, by name.
 pub const ALL: &[(&str, &str)] = &[
     ("LOAD_POSITION", LOAD_POSITION),
@@ -257,4 +304,16 @@ pub const ALL: &[(&str, &str)] = &[
     ("PRUNE_REQUESTS", PRUNE_REQUESTS),
     ("PRUNE_RECOVERY_ROOMS", PRUNE_RECOVERY_ROOMS),
     ("PRUNE_RECOVERIES", PRUNE_RECOVERIES),
+    ("MEMBERS", MEMBERS),
+    ("ADD_MEMBER", ADD_MEMBER),
+    ("REMOVE_MEMBER", REMOVE_MEMBER),
+    ("LAST_ACCESS_CHANGE", LAST_ACCESS_CHANGE),
+    ("ACCESS_CHANGES", ACCESS_CHANGES),
+    ("END_CONNECTIONS", END_CONNECTIONS),
+    ("REVOKE", REVOKE),
+    ("FORGET_ROOMS_OF_USER", FORGET_ROOMS_OF_USER),
+    ("FORGET_USER", FORGET_USER),
+    ("REVOCATIONS", REVOCATIONS),
+    ("REVOCATIONS_OF", REVOCATIONS_OF),
+    ("PRUNE_ACCESS_CHANGES", PRUNE_ACCESS_CHANGES),
 ];

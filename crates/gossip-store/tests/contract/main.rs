@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod access;
 mod gossip;
 mod log;
 mod postgres;
@@ -57,4 +58,10 @@ suite! {
         a_hot_intent_counts_every_vote_once
         a_request_id_at_two_nodes_is_carried_out_once
         recoveries_of_two_nodes_do_not_mix;
+    access:
+        members_are_listed_in_pages
+        a_membership_that_goes_is_told_of_however_it_goes
+        changes_come_in_pages_each_once
+        a_revocation_keeps_the_latest_time_and_forgets_connections
+        changes_go_after_an_hour;
 }

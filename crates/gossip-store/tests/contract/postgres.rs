@@ -5,6 +5,7 @@ mod doubt;
 mod outage;
 mod plans;
 mod proxy;
+mod withdrawal;
 
 use std::error::Error as _;
 use std::time::Duration;

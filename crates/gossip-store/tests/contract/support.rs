@@ -111,6 +111,11 @@ impl Fixture {
         self.database.execute(&row).await;
     }
 
+    /// As someone beside the store.
+    pub(crate) async fn execute(&self, sql: &str) {
+        self.database.execute(sql).await;
+    }
+
     /// All that the log has.
     pub(crate) async fn log(&self) -> Vec<LogEvent> {
         self.store.log(Position(0), 1_000_000).await.unwrap()

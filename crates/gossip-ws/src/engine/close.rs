@@ -32,6 +32,8 @@ pub enum CloseReason {
     /// The client did not read as fast as it was written to, and
     /// [`Config::max_queue_bytes`](super::Config::max_queue_bytes) was reached.
     SlowReader,
+    /// The client sent more packets than [`Config::packet_rate`](super::Config::packet_rate).
+    Flooding,
     /// The application wants the client to leave.
     Disconnected,
     /// The server shuts down; the client should come back.
@@ -67,7 +69,7 @@ impl CloseReason {
             CloseReason::TransportClosed | CloseReason::TransportError | CloseReason::PingTimeout => 1001,
             CloseReason::Protocol | CloseReason::Overlap => 1002,
             CloseReason::InvalidUtf8 => 1007,
-            CloseReason::ConnectTimeout | CloseReason::SlowReader => 1008,
+            CloseReason::ConnectTimeout | CloseReason::SlowReader | CloseReason::Flooding => 1008,
             CloseReason::TooLarge => 1009,
             CloseReason::Internal => 1011,
             CloseReason::Shutdown => 1012,
@@ -90,6 +92,7 @@ impl CloseReason {
             CloseReason::TooLarge => "too large",
             CloseReason::Overlap => "overlapping requests",
             CloseReason::SlowReader => "slow reader",
+            CloseReason::Flooding => "flooding",
             CloseReason::Disconnected => "disconnected",
             CloseReason::Shutdown => "shutdown",
             CloseReason::Internal => "internal",

@@ -7,13 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gossip_proto::engineio::{Message, Packet};
+use governor::clock::MonotonicClock;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::registry::{Registry, Running};
 use super::session::Dialect;
-use super::{CloseReason, Handler, Session};
+use super::{CloseReason, Handler, PacketRate, Session};
 use crate::transport::{Incoming, OVERSIZE_FACTOR, WsReader};
 
 /// How long a closed WebSocket may take to end.
@@ -95,6 +98,7 @@ impl<H: Handler> Open<'_, H> {
 
 impl<H: Handler> Drop for Open<'_, H> {
     fn drop(&mut self) {
+        self.registry.ended();
         if !self.ended.load(Ordering::Relaxed) {
             self.end();
             self.registry.forget(self.session.id());
@@ -157,9 +161,10 @@ async fn writable(socket: Option<&OwnedWriteHalf>) {
 
 /// Reads until there is a reason to close.
 async fn read<H: Handler>(session: &Session, handler: &H, source: Source) -> CloseReason {
+    let pace = Pace::new(session.config().packet_rate);
     let mut reader = match source {
         Source::WebSocket(reader) => reader,
-        Source::Polling(inbox) => match read_posts(session, handler, inbox).await {
+        Source::Polling(inbox) => match read_posts(session, handler, &pace, inbox).await {
             Ok(reader) => reader,
             Err(reason) => return reason,
         },
@@ -168,7 +173,7 @@ async fn read<H: Handler>(session: &Session, handler: &H, source: Source) -> Clo
         let incoming = match reader.next().await {
             Ok(incoming) => incoming,
             Err(error) => {
-                tracing::debug!(session = session.number(), %error, "WebSocket ended");
+                tracing::trace!(session = session.number(), %error, "WebSocket ended");
                 let reason = CloseReason::from(&error);
                 if reason == CloseReason::TooLarge {
                     // The handler may say so; it cannot keep a connection whose rest cannot be read.
@@ -178,6 +183,10 @@ async fn read<H: Handler>(session: &Session, handler: &H, source: Source) -> Clo
                 return reason;
             }
         };
+        let allowed = pace.step(session, handler);
+        if let Err(reason) = allowed {
+            return reason;
+        }
         if let Err(reason) = frame(session, handler, incoming).await {
             return reason;
         }
@@ -188,13 +197,18 @@ async fn read<H: Handler>(session: &Session, handler: &H, source: Source) -> Clo
 async fn read_posts<H: Handler>(
     session: &Session,
     handler: &H,
+    pace: &Pace,
     mut inbox: mpsc::Receiver<Inbound>,
 ) -> Result<Box<WsReader>, CloseReason> {
     loop {
         match inbox.recv().await {
             Some(Inbound::Post { posted, done }) => {
                 for each in posted {
-                    if let Err(reason) = part(session, handler, each).await {
+                    let outcome = match pace.step(session, handler) {
+                        Ok(()) => part(session, handler, each).await,
+                        flooding => flooding,
+                    };
+                    if let Err(reason) = outcome {
                         // Before the POST is answered: whatever the client does next must find the session closed.
                         session.close(reason);
                         if reason == CloseReason::ClientPacket {
@@ -210,6 +224,25 @@ async fn read_posts<H: Handler>(
             // Not reached: the session holds a sender until it moves.
             None => return Err(CloseReason::Internal),
         }
+    }
+}
+
+/// How fast a client may send.
+pub(super) struct Pace(Option<RateLimiter<NotKeyed, InMemoryState, MonotonicClock>>);
+
+impl Pace {
+    pub(super) fn new(rate: Option<PacketRate>) -> Pace {
+        let quota = |rate: PacketRate| Quota::per_second(rate.per_second).allow_burst(rate.burst);
+        Pace(rate.map(|rate| RateLimiter::direct_with_clock(quota(rate), MonotonicClock)))
+    }
+
+    /// A packet came. Says whether it is one too many.
+    pub(super) fn is_exceeded(&self) -> bool {
+        self.0.as_ref().is_some_and(|limiter| limiter.check().is_err())
+    }
+
+    fn step<H: Handler>(&self, session: &Session, handler: &H) -> Result<(), CloseReason> {
+        if self.is_exceeded() && !session.is_closed() { handler.flooding() } else { Ok(()) }
     }
 }
 

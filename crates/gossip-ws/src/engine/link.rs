@@ -28,6 +28,15 @@ impl Link {
             Link::Gone => 0,
         }
     }
+
+    /// Whether so much waits because the client takes no more.
+    pub(super) fn is_behind(&self, limit: usize) -> bool {
+        match self {
+            Link::WebSocket(writer) => writer.is_blocked() && writer.queued() >= limit,
+            Link::Polling(polling) => polling.queued >= limit,
+            Link::Gone => false,
+        }
+    }
 }
 
 /// A long-polling client.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gossip_proto::frame::{Opcode, encode_close, encode_frame};
 use tokio::time::{Instant, timeout};
 
-use super::driver::{CLOSE_WAIT, Inbound};
+use super::driver::{CLOSE_WAIT, Inbound, Pace};
 use super::{CloseReason, Frame, Session};
 use crate::transport::{Flush, Incoming, Upgrading, WsReader, WsWriter};
 
@@ -50,8 +50,13 @@ pub(super) async fn probe(session: Arc<Session>, upgrading: Upgrading) {
 /// Waits for `5`.
 async fn prove(session: &Session, reader: &mut WsReader, writer: &mut WsWriter) -> Result<(), CloseReason> {
     let mut probed = false;
+    let pace = Pace::new(session.config().packet_rate);
     loop {
-        match reader.next().await.map_err(|error| CloseReason::from(&error))? {
+        let incoming = reader.next().await.map_err(|error| CloseReason::from(&error))?;
+        if pace.is_exceeded() {
+            return Err(CloseReason::Flooding);
+        }
+        match incoming {
             Incoming::Text(text) if text == "2probe" => {
                 send(writer, Frame::PROBE.wire().clone())?;
                 session.probed();

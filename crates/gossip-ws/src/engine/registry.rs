@@ -1,12 +1,12 @@
 //! The open sessions by id, and how many they are. It owns no session's life: drivers enter and remove their own.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::{Session, SessionId};
+use super::{Pass, Session, SessionId};
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
@@ -15,6 +15,7 @@ pub(super) struct Registry {
     /// The drivers, which outlive their sessions a little, and the WebSockets that have yet to become a session's.
     running: AtomicUsize,
     fewer: Notify,
+    panics: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -26,18 +27,42 @@ struct Books {
 }
 
 /// A driver at work, or a WebSocket being opened.
-pub(super) struct Running(Arc<Registry>);
+pub(super) struct Running {
+    registry: Arc<Registry>,
+    /// What the application keeps as long as this.
+    pass: Pass,
+}
 
 impl Running {
     pub(super) fn registry(&self) -> &Registry {
-        &self.0
+        &self.registry
+    }
+
+    /// Keeps this to its own end.
+    pub(super) fn holding(mut self, pass: Pass) -> Running {
+        self.pass = pass;
+        self
+    }
+
+    /// Counts the panic that ends the task in which what is returned is dropped, if one does.
+    pub(super) fn watch(&self) -> Watched {
+        Watched(Arc::clone(&self.registry))
+    }
+}
+
+/// See [`Running::watch`].
+pub(super) struct Watched(Arc<Registry>);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.ended();
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.0.running.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.fewer.notify_waiters();
+        if self.registry.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.registry.fewer.notify_waiters();
         }
     }
 }
@@ -48,7 +73,7 @@ impl Registry {
         let books = self.lock();
         (!books.ended).then(|| {
             self.running.fetch_add(1, Ordering::Relaxed);
-            Running(Arc::clone(self))
+            Running { registry: Arc::clone(self), pass: Pass::default() }
         })
     }
 
@@ -83,6 +108,17 @@ impl Registry {
 
     pub(super) fn all(&self) -> Vec<Arc<Session>> {
         self.lock().sessions.values().cloned().collect()
+    }
+
+    /// A task of a connection's ends: counted if that is by a panic, which only a fault of ours brings about.
+    pub(super) fn ended(&self) {
+        if std::thread::panicking() {
+            self.panics.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
     }
 
     pub(super) fn open(&self) -> usize {

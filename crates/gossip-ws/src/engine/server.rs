@@ -72,6 +72,12 @@ impl<A: App> Server<A> {
         self.registry.open()
     }
 
+    /// How many sessions have ended by a panic of their handler or of ours: a fault, whose harm ends with the session.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.registry.panics()
+    }
+
     /// The open sessions, for example to close them in batches. Some may have closed a moment ago.
     #[must_use]
     pub fn sessions(&self) -> Vec<Arc<Session>> {
@@ -156,6 +162,7 @@ impl<A: App> Server<A> {
                         return Ok(unavailable());
                     };
                     tokio::spawn(async move {
+                        let _watched = running.watch();
                         probe::probe(session, upgrading).await;
                         drop(running);
                     });
@@ -176,10 +183,11 @@ impl<A: App> Server<A> {
     }
 
     fn open_polling(self: &Arc<Self>, req: &Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        if let Some(refused) = self.app.refuse(req.headers(), peer) {
-            return refused;
-        }
-        let Some(running) = self.registry.begin() else {
+        let pass = match self.app.admit(req.headers(), peer) {
+            Ok(pass) => pass,
+            Err(refused) => return *refused,
+        };
+        let Some(running) = self.registry.begin().map(|running| running.holding(pass)) else {
             return unavailable();
         };
         let (inbox, receiver) = mpsc::channel(INBOX);
@@ -197,10 +205,11 @@ impl<A: App> Server<A> {
         peer: SocketAddr,
         dialect: Dialect,
     ) -> Response<Body> {
-        if let Some(refused) = self.app.refuse(req.headers(), peer) {
-            return refused;
-        }
-        let Some(running) = self.registry.begin() else {
+        let pass = match self.app.admit(req.headers(), peer) {
+            Ok(pass) => pass,
+            Err(refused) => return *refused,
+        };
+        let Some(running) = self.registry.begin().map(|running| running.holding(pass)) else {
             return unavailable();
         };
         let headers = Headers::of(req.headers());
@@ -221,6 +230,7 @@ impl<A: App> Server<A> {
         headers: Headers,
         dialect: Dialect,
     ) {
+        let _watched = running.watch();
         let (reader, writer) = match upgrading.connected().await {
             Ok(halves) => halves,
             Err(error) => {

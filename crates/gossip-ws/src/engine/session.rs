@@ -79,6 +79,8 @@ pub struct Session {
     dialect: Dialect,
     /// A copy of `state.closed.is_some()`.
     closed: AtomicBool,
+    /// As [`Session::is_behind`] has it.
+    behind: AtomicBool,
     /// The handler has a message in hand.
     busy: AtomicBool,
     /// The time to establish the session is to start again.
@@ -99,19 +101,10 @@ struct State {
 #[derive(Default)]
 struct Rare {
     headers: Headers,
-    /// Is told when less waits to be sent than did.
-    waiting: Option<oneshot::Sender<()>>,
+    /// Are told when less waits to be sent than did: the handler, and who sends what the client missed.
+    waiting: Vec<oneshot::Sender<()>>,
     /// Is told when somebody begins to wait for that.
     posting: Option<oneshot::Sender<()>>,
-}
-
-impl State {
-    fn drained(&mut self) {
-        if let Some(waiting) = self.rare.as_mut().and_then(|rare| rare.waiting.take()) {
-            // Who waits looks for itself, and may have stopped waiting.
-            let _ = waiting.send(());
-        }
-    }
 }
 
 /// When the next step is due: a ping, or (`awaiting` a pong) the end.
@@ -137,6 +130,7 @@ impl Session {
             config,
             dialect,
             closed: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
             busy: AtomicBool::new(false),
             restart: AtomicBool::new(false),
             wake: Notify::new(),
@@ -180,7 +174,7 @@ impl Session {
         if let Some(rare) = &mut state.rare {
             rare.headers = Headers::default();
         }
-        state.rare = state.rare.take().filter(|rare| rare.waiting.is_some() || rare.posting.is_some());
+        state.rare = state.rare.take().filter(|rare| !rare.waiting.is_empty() || rare.posting.is_some());
     }
 
     /// Sends what is queued, as far as the socket takes it without waiting; the driver sends the rest. On polling it
@@ -192,7 +186,7 @@ impl Session {
             Link::WebSocket(_) => self.flush_websocket(&mut state),
             Link::Polling(polling) => {
                 polling.flush();
-                state.drained();
+                self.drained_some(&mut state);
             }
             Link::Gone => {}
         }
@@ -235,7 +229,7 @@ impl Session {
 
     /// What follows from an attempt to send.
     fn flushed(&self, state: &mut State, flush: Flush) {
-        state.drained();
+        self.drained_some(state);
         match flush {
             Flush::Flushed => {}
             Flush::Blocked => self.wake.notify_one(),
@@ -250,8 +244,8 @@ impl Session {
         }
         state.closed = Some(reason);
         self.closed.store(true, Ordering::Release);
-        state.drained();
-        tracing::debug!(session = self.number, %reason, "session closed");
+        self.drained_some(state);
+        tracing::trace!(session = self.number, %reason, "session closed");
         match &mut state.link {
             Link::WebSocket(_) if reason.is_transport_gone() => {}
             Link::WebSocket(writer) => {
@@ -345,7 +339,9 @@ impl Session {
             // Its pong may be waiting behind the message in hand; that is not the client's fault.
             state.heartbeat.due = now + self.config.ping_timeout;
         } else {
-            self.close_locked(&mut state, CloseReason::PingTimeout, None);
+            // Its ping may be behind what it does not take.
+            let reason = if self.is_behind() { CloseReason::SlowReader } else { CloseReason::PingTimeout };
+            self.close_locked(&mut state, reason, None);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The plain WebSocket at `/gossip/ws`, for clients without a Socket.IO library: the same events, `{"event","data","id"}`
 //! in and `{"id","data"}` or `{"event","data"}` out (contract §1).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -9,15 +9,16 @@ use gossip_core::access::Identity;
 use gossip_hub::{Close, Connection, Event, Gateway, Outbox, ReplyTo, Run, Wire};
 use gossip_proto::engineio::Message;
 use gossip_proto::plain::{decode, encode_event, encode_reply};
-use gossip_proto::refusal::Refusal;
+use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
 use gossip_proto::request::Token;
+use hyper::Response;
 use hyper::header::{AUTHORIZATION, HeaderMap};
-use hyper::{Response, StatusCode};
 
+use super::service::refusal;
 use super::{frame, frames, joined, json, too_large};
-use crate::engine::{App, CloseReason, Frame, Handler, Session};
-use crate::http::{self, Body};
+use crate::engine::{App, CloseReason, Frame, Handler, Pass, Session};
+use crate::http::Body;
 
 /// Lets plain WebSocket clients into a gateway.
 pub struct GossipPlain {
@@ -37,39 +38,45 @@ impl GossipPlain {
 ///
 /// # Errors
 /// As [`Gateway::verify`].
-pub(super) fn bearer(gateway: &Gateway, header: Option<&str>) -> Result<Option<Identity>, Refusal> {
+pub(super) fn bearer(gateway: &Gateway, header: Option<&str>, address: IpAddr) -> Result<Option<Identity>, Refusal> {
     let Some(header) = header else { return Ok(None) };
     let token = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     // Another scheme is as bad as a bad token: the client means to authenticate and does not.
     let token = token.map_or("", |(_, token)| token.trim());
-    gateway.verify(&Token(token.to_owned()), None).map(Some)
+    gateway.verify(&Token(token.to_owned()), None, Some(address)).map(Some)
 }
 
 impl App for GossipPlain {
     type Handler = PlainSocket;
 
     fn open(&self, session: Arc<Session>) -> PlainSocket {
-        let identity = bearer(&self.gateway, session.headers().authorization.as_deref());
+        let address = session.peer().ip();
+        let seated = bearer(&self.gateway, session.headers().authorization.as_deref(), address)
+            .and_then(|identity| identity.map(|identity| self.gateway.seat(identity, None, Some(address))).transpose());
         session.forget_headers();
-        let connection = self.gateway.connect(Box::new(PlainOutbox(Arc::clone(&session))));
-        match identity {
-            Ok(Some(identity)) => connection.authenticate(identity),
+        let connection = self.gateway.connect(Box::new(PlainOutbox(Arc::clone(&session))), Some(address));
+        match seated {
+            Ok(Some(seated)) => connection.authenticate(seated),
             Ok(None) => {}
-            // Good a moment ago, in `refuse`: it has expired since.
+            // Good a moment ago, in `admit`: it has expired since, or another socket was faster.
             Err(refusal) => connection.refuse(ReplyTo::NOBODY, refusal),
         }
         PlainSocket { connection, max_payload: self.max_payload }
     }
 
-    fn refuse(&self, headers: &HeaderMap, peer: SocketAddr) -> Option<Response<Body>> {
+    fn admit(&self, headers: &HeaderMap, peer: SocketAddr) -> Result<Pass, Box<Response<Body>>> {
+        let (place, address) = (super::service::admit(&self.gateway, peer)?, peer.ip());
         let header = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
-        match bearer(&self.gateway, header) {
-            Ok(_) => super::service::refuse_while_draining(&self.gateway),
-            Err(refusal) => {
+        let identity = bearer(&self.gateway, header, address).inspect_err(|refusal| {
+            if refusal.code != Code::RateLimited {
                 tracing::info!(%peer, code = ?refusal.code, "bearer token refused");
-                Some(http::json(StatusCode::UNAUTHORIZED, json(&refusal)))
             }
-        }
+        });
+        let may_seat = |identity: Option<Identity>| {
+            identity.map_or(Ok(()), |identity| self.gateway.may_seat(&identity, Some(address)))
+        };
+        identity.and_then(may_seat).map_err(|refused| Box::new(refusal(&refused)))?;
+        Ok(place)
     }
 }
 
@@ -101,8 +108,15 @@ impl Handler for PlainSocket {
         Ok(())
     }
 
+    fn flooding(&self) -> Result<(), CloseReason> {
+        if self.connection.too_many_packets() { Err(CloseReason::Flooding) } else { Ok(()) }
+    }
+
     fn closed(&self, reason: CloseReason) {
-        tracing::debug!(%reason, "plain socket closed");
+        self.connection.log_end("plain", reason);
+        if reason == CloseReason::SlowReader {
+            self.connection.was_slow();
+        }
     }
 }
 
@@ -145,6 +159,10 @@ impl Outbox for PlainOutbox {
         self.0.flush();
     }
 
+    fn is_behind(&self) -> bool {
+        self.0.is_behind()
+    }
+
     fn drained(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(self.0.drained())
     }
@@ -155,7 +173,10 @@ impl Outbox for PlainOutbox {
         self.0.close(match close {
             Close::TokenExpired => CloseReason::App { code: 4001, reason: close.as_str() },
             Close::AuthTimeout => CloseReason::App { code: 4002, reason: close.as_str() },
+            Close::Flooding => CloseReason::App { code: 4003, reason: close.as_str() },
+            Close::Revoked => CloseReason::App { code: 4004, reason: close.as_str() },
             Close::Draining | Close::Replaced | Close::NotRecovered => CloseReason::Shutdown,
+            Close::SlowReader => CloseReason::SlowReader,
         });
     }
 

@@ -1,7 +1,8 @@
 //! Which path is whose (contract §1): Engine.IO, the plain WebSocket, and the few HTTP answers of the daemon itself.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gossip_core::access::Role;
@@ -13,10 +14,11 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::dev::{Dev, DevTokens};
 use super::json;
+use super::manage::{self, Route};
 use super::plain::{GossipPlain, bearer};
 use super::sockets::GossipSockets;
-use crate::engine::{self, CloseReason, Server};
-use crate::http::{self, Body, Cors};
+use crate::engine::{self, CloseReason, PacketRate, Pass, Server};
+use crate::http::{self, Body, Cors, TrustedProxies};
 use crate::listener::Service;
 use crate::socket::{Limits, Sockets};
 
@@ -40,6 +42,10 @@ pub struct ServiceConfig {
     pub max_payload: usize,
     /// Bytes that may wait for one client before it counts as a slow reader.
     pub max_queue_bytes: usize,
+    /// How many packets a client may send; where the gateway only observes, more are only counted.
+    pub packet_rate: Option<PacketRate>,
+    /// `TRUSTED_PROXIES`
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl Default for ServiceConfig {
@@ -52,6 +58,8 @@ impl Default for ServiceConfig {
             connect_timeout: Duration::from_secs(10),
             max_payload: 65_536,
             max_queue_bytes: 4 * 1024 * 1024,
+            packet_rate: Some(PacketRate::default()),
+            trusted_proxies: TrustedProxies::default(),
         }
     }
 }
@@ -66,6 +74,7 @@ impl ServiceConfig {
             connect_timeout: self.connect_timeout,
             max_payload: self.max_payload,
             max_queue_bytes: self.max_queue_bytes,
+            packet_rate: self.packet_rate,
             cors: self.cors.clone(),
             ..engine::Config::default()
         }
@@ -78,7 +87,11 @@ pub struct GossipService {
     sockets: Arc<Server<Sockets<GossipSockets>>>,
     plain: Arc<Server<GossipPlain>>,
     cors: Cors,
+    trusted_proxies: TrustedProxies,
+    max_payload: usize,
     dev: Option<Dev>,
+    /// Of connections that are no session's.
+    panics: AtomicU64,
 }
 
 impl GossipService {
@@ -92,7 +105,10 @@ impl GossipService {
             plain: Server::new(config.engine(), plain),
             gateway,
             cors: config.cors.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            max_payload: config.max_payload,
             dev: dev.map(Dev),
+            panics: AtomicU64::new(0),
         }
     }
 
@@ -101,6 +117,12 @@ impl GossipService {
     pub fn close_all(&self) {
         self.sockets.close_all(CloseReason::Shutdown);
         self.plain.close_all(CloseReason::Shutdown);
+    }
+
+    /// How many connections have ended by a panic: a fault of ours, whose harm ends with the connection.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed) + self.sockets.panics() + self.plain.panics()
     }
 
     /// Resolves when every client is gone with all that was sent to it.
@@ -126,17 +148,33 @@ impl GossipService {
             ("/readyz", _) if self.gateway.is_ready().await => http::content(StatusCode::OK, "text/plain", "ready\n"),
             ("/readyz", _) => http::content(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ready\n"),
             (_, Some(dev)) if path == "/dev/token" => dev.token(peer, req.headers(), req.uri().query()),
-            _ => match self.authorise(req.headers()) {
+            _ => match self.authorise(req.headers(), peer.ip()) {
                 Ok(()) => http::json(StatusCode::OK, json(&self.gateway.connection_stats())),
                 Err(refused) => refusal(&refused),
             },
         }
     }
 
+    /// What services and admins manage.
+    async fn managed(&self, route: Route<'_>, req: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        if let Some(response) = route.refuse_method(req.method()) {
+            return response;
+        }
+        match self.authorise(req.headers(), peer.ip()) {
+            Ok(()) => route.answer(&self.gateway, req, self.max_payload).await,
+            Err(refused) => {
+                if refused.code != Code::RateLimited {
+                    tracing::info!(%peer, code = ?refused.code, "a call of a service was refused");
+                }
+                refusal(&refused)
+            }
+        }
+    }
+
     /// Lets services and admins through (contract §6).
-    fn authorise(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn authorise(&self, headers: &HeaderMap, address: IpAddr) -> Result<(), Refusal> {
         let header = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
-        match bearer(&self.gateway, header)?.ok_or_else(Refusal::not_authenticated)?.role {
+        match bearer(&self.gateway, header, address)?.ok_or_else(Refusal::not_authenticated)?.role {
             Role::Admin | Role::Service => Ok(()),
             Role::User => Err(Refusal::new(Code::Forbidden, "only a service or an admin may ask for this")),
         }
@@ -146,29 +184,45 @@ impl GossipService {
 impl Service for GossipService {
     type Body = Body;
 
+    fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
     async fn call(&self, req: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let path = req.uri().path();
+        if path == "/dev/token" {
+            // From this machine, without a proxy: whatever that says.
+            return self.own(&req, peer).await;
+        }
+        let peer = self.trusted_proxies.client(peer, req.headers());
         if self.sockets.serves(path) {
             return self.sockets.handle(req, peer).await;
         }
         if path == "/gossip/ws" {
             return self.plain.handle_plain(req, peer).await;
         }
-        if path == "/dev/token" {
-            return self.own(&req, peer).await;
-        }
+        let uri = req.uri().clone();
+        let route = manage::route(uri.path());
         if req.method() == Method::OPTIONS {
-            return self.cors.preflight(req.headers(), "GET");
+            return self.cors.preflight(req.headers(), route.map_or("GET", Route::methods));
         }
-        let mut response = self.own(&req, peer).await;
-        self.cors.apply(req.headers().get(ORIGIN), response.headers_mut());
+        let origin = req.headers().get(ORIGIN).cloned();
+        let mut response = match route {
+            Some(route) => self.managed(route, req, peer).await,
+            None => self.own(&req, peer).await,
+        };
+        self.cors.apply(origin.as_ref(), response.headers_mut());
         response
     }
 }
 
 /// A refusal over HTTP, with the status that fits its code (contract §6).
-fn refusal(refusal: &Refusal) -> Response<Body> {
-    http::json(status(refusal.code), json(refusal))
+pub(super) fn refusal(refusal: &Refusal) -> Response<Body> {
+    let mut response = http::json(status(refusal.code), json(refusal));
+    if let Some(millis) = refusal.retry_after_ms {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1000)));
+    }
+    response
 }
 
 fn status(code: Code) -> StatusCode {
@@ -185,12 +239,18 @@ fn status(code: Code) -> StatusCode {
     }
 }
 
-/// 503 for who would open a connection to a gateway that is ending.
-pub(super) fn refuse_while_draining(gateway: &Gateway) -> Option<Response<Body>> {
-    gateway.is_draining().then(|| {
-        let refused = Refusal::new(Code::Unavailable, "the server is shutting down; come back in a moment");
-        let mut response = refusal(&refused);
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_DRAIN.as_secs()));
-        response
-    })
+/// 503 for who asks something of a gateway that is ending.
+pub(super) fn shutting_down() -> Response<Body> {
+    let refused = Refusal::new(Code::Unavailable, "the server is shutting down; come back in a moment");
+    let mut response = refusal(&refused);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_DRAIN.as_secs()));
+    response
+}
+
+/// Lets a connection to a gateway be opened: 503 while that is ending, 429 for who opens or has too many.
+pub(super) fn admit(gateway: &Gateway, peer: SocketAddr) -> Result<Pass, Box<Response<Body>>> {
+    if gateway.is_draining() {
+        return Err(Box::new(shutting_down()));
+    }
+    gateway.admit(Some(peer.ip())).map(Pass::holding).map_err(|refused| Box::new(refusal(&refused)))
 }

@@ -1,13 +1,14 @@
 //! Socket.IO clients: the namespace `/gossip`, its handshake, and its events in both directions.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use gossip_core::access::Identity;
 use gossip_hub::{Close, Connection, Event as HubEvent, Gateway, Offset, Outbox, RECOVERY, ReplyTo, Run, Wire};
 use gossip_proto::id::{RoomId, Seq};
-use gossip_proto::refusal::Refusal;
+use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
 use gossip_proto::request::{Handshake, Recover, refuse_binary};
 use gossip_proto::socketio::{encode_ack, encode_event};
@@ -16,7 +17,7 @@ use hyper::header::HeaderMap;
 use serde::Serialize;
 
 use super::{frame, frames, joined, json, too_large};
-use crate::engine::{CloseReason, Frame};
+use crate::engine::{CloseReason, Frame, Pass};
 use crate::http::Body;
 use crate::socket::{App, ConnectRequest, DisconnectReason, Event, Handler, Socket};
 
@@ -56,30 +57,38 @@ impl App for GossipSockets {
             request.session.close(CloseReason::Shutdown);
             return None;
         }
-        let handshake = Handshake::parse(request.auth.as_deref()).and_then(|handshake| {
-            let Handshake { token, user_id, resume, recover } = handshake;
-            let verify = |token| self.gateway.verify(&token, user_id);
-            Ok((token.map(verify).transpose()?, resume, recover))
-        });
-        let (identity, resume, recover) = match handshake {
+        let address = request.session.peer().ip();
+        let Handshake { token, user_id, resume, recover } = match Handshake::parse(request.auth.as_deref()) {
             Ok(handshake) => handshake,
+            Err(refusal) => return turn_away(request, &refusal),
+        };
+        let identity = match token.map(|token| self.gateway.verify(&token, user_id, Some(address))).transpose() {
+            Ok(identity) => identity,
             Err(refusal) => {
-                tracing::info!(peer = %request.session.peer(), code = ?refusal.code, "handshake refused");
-                request.refuse(&json(&ConnectError { message: &refusal.message, data: &refusal }));
-                return None;
+                // Bad tokens are few, or the address has too many and is told so: that is not to fill the log.
+                if refusal.code != Code::RateLimited {
+                    tracing::info!(peer = %request.session.peer(), code = ?refusal.code, "handshake refused");
+                }
+                return turn_away(request, &refusal);
             }
         };
         request.session.forget_headers();
         let connection = match (identity, recover) {
             (Some(identity), Some(recover)) => self.tracked(request, identity, recover, resume).await?,
-            (identity, _) => self.untracked(request, identity, resume).await,
+            (identity, _) => self.untracked(request, identity, resume).await?,
         };
         Some(GossipSocket { connection, max_payload: self.max_payload })
     }
 
-    fn refuse(&self, _: &HeaderMap, _: std::net::SocketAddr) -> Option<Response<Body>> {
-        super::service::refuse_while_draining(&self.gateway)
+    fn admit(&self, _: &HeaderMap, peer: SocketAddr) -> Result<Pass, Box<Response<Body>>> {
+        super::service::admit(&self.gateway, peer)
     }
+}
+
+fn turn_away<T>(request: ConnectRequest, refusal: &Refusal) -> Option<T> {
+    tracing::debug!(peer = %request.session.peer(), code = ?refusal.code, "turned away");
+    request.refuse(&json(&ConnectError { message: &refusal.message, data: refusal }));
+    None
 }
 
 impl GossipSockets {
@@ -88,17 +97,22 @@ impl GossipSockets {
         request: ConnectRequest,
         identity: Option<Identity>,
         resume: Vec<(RoomId, Seq)>,
-    ) -> Connection {
+    ) -> Option<Connection> {
+        let address = Some(request.session.peer().ip());
+        let seated = match identity.map(|identity| self.gateway.seat(identity, None, address)).transpose() {
+            Ok(seated) => seated,
+            Err(refusal) => return turn_away(request, &refusal),
+        };
         // The answer is queued before the gateway knows the socket, so that no event can come before it.
         let socket = request.accept_queued(None);
         let outbox = SocketOutbox { socket: socket.clone() };
-        let connection = self.gateway.connect(Box::new(outbox));
-        if let Some(identity) = identity {
-            connection.authenticate(identity);
+        let connection = self.gateway.connect(Box::new(outbox), address);
+        if let Some(seated) = seated {
+            connection.authenticate(seated);
         }
         socket.flush();
         connection.resume(resume).await;
-        connection
+        Some(connection)
     }
 
     /// For a client that asked to be recovered. The same `pid` as before tells it that it is.
@@ -121,6 +135,11 @@ impl GossipSockets {
             },
         };
         let pid = again.as_ref().map_or_else(|| self.gateway.new_pid(), |again| again.pid);
+        let address = Some(request.session.peer().ip());
+        let seated = match self.gateway.seat(identity, Some(pid), address) {
+            Ok(seated) => seated,
+            Err(refusal) => return turn_away(request, &refusal),
+        };
         let socket = request.accept_queued(Some(&format!(r#""pid":"{pid}""#)));
         if again.is_none() {
             // The client must have an offset before anything happens, or it could not come back.
@@ -128,7 +147,7 @@ impl GossipSockets {
             socket.queue(&[Frame::text(&encode_event(NAMESPACE, RECOVERY, &["{}", &offset], 0))]);
         }
         let outbox = Box::new(SocketOutbox { socket: socket.clone() });
-        let connection = self.gateway.connect_tracked(outbox, identity, pid, again.as_ref());
+        let connection = self.gateway.connect_tracked(outbox, address, seated, pid, again.as_ref());
         socket.flush();
         match again {
             Some(again) => connection.recover(again).await,
@@ -158,8 +177,15 @@ impl Handler for GossipSocket {
         self.connection.refuse(ReplyTo::NOBODY, too_large(self.max_payload));
     }
 
+    fn flooding(&self) -> bool {
+        self.connection.too_many_packets()
+    }
+
     fn disconnected(&self, reason: DisconnectReason) {
-        tracing::debug!(?reason, "socket disconnected");
+        self.connection.log_end("socket.io", reason);
+        if reason == DisconnectReason::Closed(CloseReason::SlowReader) {
+            self.connection.was_slow();
+        }
         if reason == DisconnectReason::Left {
             self.connection.forget();
         }
@@ -241,6 +267,10 @@ impl Outbox for SocketOutbox {
         self.socket.flush();
     }
 
+    fn is_behind(&self) -> bool {
+        self.socket.session().is_behind()
+    }
+
     fn drained(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(self.socket.session().drained())
     }
@@ -248,6 +278,8 @@ impl Outbox for SocketOutbox {
     fn close(&self, close: Close) {
         if close.stay_away() {
             self.socket.disconnect();
+        } else if close == Close::SlowReader {
+            self.socket.close(CloseReason::SlowReader);
         } else {
             self.socket.close(CloseReason::Shutdown);
         }

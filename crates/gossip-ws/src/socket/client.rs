@@ -135,6 +135,13 @@ impl<A: App> engine::Handler for Client<A> {
         Ok(())
     }
 
+    fn flooding(&self) -> Result<(), CloseReason> {
+        let handlers = self.handlers();
+        // All are asked.
+        let closing = handlers.iter().filter(|handler| handler.flooding()).count();
+        if closing > 0 || handlers.is_empty() { Err(CloseReason::Flooding) } else { Ok(()) }
+    }
+
     fn is_established(&self) -> bool {
         !lock(&self.namespaces).is_empty()
     }

@@ -1,16 +1,17 @@
 //! Reads whole messages from a WebSocket. Parsing frames is fastwebsockets' work; this adds what it leaves to its user:
-//! the mask is required, fragments are joined under one bound, control frames and close codes are checked, nothing is
-//! answered by itself, and a connection that has nothing to say has no read buffer.
+//! every byte passes gossip-proto's guard first, fragments are joined, nothing is answered by itself, and a connection that
+//! has nothing to say has no read buffer.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
-use fastwebsockets::{CloseCode, Frame, OpCode, Role, WebSocketError, WebSocketRead};
-use gossip_proto::frame::MAX_CONTROL_LEN;
+use bytes::Bytes;
+use fastwebsockets::{OpCode, Role, WebSocketRead};
+use gossip_proto::frame::Guard;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
 
@@ -39,12 +40,8 @@ pub enum Incoming {
 /// The receiving side of a WebSocket.
 pub struct WsReader {
     /// With its buffer of 8 KiB: there only while a frame, or a part of one, has come and is not taken.
-    frames: Option<WebSocketRead<Replay>>,
+    frames: Option<WebSocketRead<Guarded>>,
     socket: Arc<ReadSocket>,
-    /// What hyper had already read.
-    already_read: Bytes,
-    /// How many bytes the frames had that were taken.
-    taken: u64,
     partial: Option<Partial>,
     max_message: usize,
 }
@@ -57,10 +54,8 @@ struct Partial {
 }
 
 impl WsReader {
-    pub(super) fn new(already_read: Bytes, socket: Arc<ReadSocket>, max_message: usize) -> WsReader {
-        // All at once, though it is given in parts: until it is taken, so is not what was given.
-        socket.lock().given += already_read.len() as u64;
-        WsReader { frames: None, socket, already_read, taken: 0, partial: None, max_message }
+    pub(super) fn new(socket: Arc<ReadSocket>, max_message: usize) -> WsReader {
+        WsReader { frames: None, socket, partial: None, max_message }
     }
 
     /// The next message or control frame.
@@ -73,15 +68,11 @@ impl WsReader {
     pub async fn next(&mut self) -> Result<Incoming, Error> {
         loop {
             if self.frames.is_none() {
-                if self.already_read.is_empty() {
-                    poll_fn(|cx| self.socket.poll_ready(cx)).await.map_err(WebSocketError::from)?;
-                }
+                poll_fn(|cx| self.socket.poll_ready(cx)).await?;
                 self.frames = Some(self.start());
             }
             let incoming = self.frame().await?;
-            // Where a client wrote a length longer than it need be, fewer bytes were counted than were taken, and its
-            // buffer stays: never are bytes dropped that were not taken.
-            if self.socket.given() == self.taken {
+            if self.socket.taken() {
                 self.frames = None;
             }
             if let Some(incoming) = incoming {
@@ -90,9 +81,9 @@ impl WsReader {
         }
     }
 
-    fn start(&mut self) -> WebSocketRead<Replay> {
-        let replay = Replay { head: std::mem::take(&mut self.already_read), socket: Arc::clone(&self.socket) };
-        let (mut frames, _) = fastwebsockets::after_handshake_split(replay, tokio::io::sink(), Role::Server);
+    fn start(&self) -> WebSocketRead<Guarded> {
+        let guarded = Guarded(Arc::clone(&self.socket));
+        let (mut frames, _) = fastwebsockets::after_handshake_split(guarded, tokio::io::sink(), Role::Server);
         frames.set_auto_close(false);
         frames.set_auto_pong(false);
         // Its test is `>=`.
@@ -103,70 +94,36 @@ impl WsReader {
     /// Takes one frame, and what it completes.
     async fn frame(&mut self) -> Result<Option<Incoming>, Error> {
         let Some(frames) = &mut self.frames else { return Ok(None) };
-        let mut frame = frames.read_frame(&mut |_| std::future::ready(Ok::<(), Infallible>(()))).await?;
-        if !is_masked(&mut frame) {
-            return Err(Error::Protocol("unmasked frame"));
-        }
+        let frame = frames.read_frame(&mut |_| std::future::ready(Ok::<(), Infallible>(()))).await?;
         let payload = &frame.payload;
-        self.taken += wire_len(payload.len());
         match frame.opcode {
-            OpCode::Close | OpCode::Ping | OpCode::Pong if payload.len() > MAX_CONTROL_LEN => {
-                Err(Error::Protocol("control frame too long"))
-            }
-            OpCode::Close => close_code(payload).map(|code| Some(Incoming::Close(code))),
+            OpCode::Close => Ok(Some(Incoming::Close(payload.first_chunk().map(|code| u16::from_be_bytes(*code))))),
             OpCode::Ping => Ok(Some(Incoming::Ping(Bytes::copy_from_slice(payload)))),
             OpCode::Pong => Ok(Some(Incoming::Pong)),
-            OpCode::Text | OpCode::Binary if self.partial.is_some() => {
-                Err(Error::Protocol("new message inside a fragmented one"))
+            OpCode::Text | OpCode::Binary if frame.fin => {
+                whole(frame.opcode == OpCode::Text, payload, self.max_message).map(Some)
             }
-            OpCode::Text | OpCode::Binary => {
+            OpCode::Text | OpCode::Binary | OpCode::Continuation => {
                 let text = frame.opcode == OpCode::Text;
-                if frame.fin {
-                    return whole(text, payload, self.max_message).map(Some);
+                let partial = self.partial.get_or_insert(Partial { text, data: Vec::new(), len: 0 });
+                partial.push(payload, self.max_message);
+                match self.partial.take_if(|_| frame.fin) {
+                    Some(partial) => partial.finish(self.max_message).map(Some),
+                    None => Ok(None),
                 }
-                let mut partial = Partial { text, data: Vec::new(), len: 0 };
-                partial.push(payload, self.max_message)?;
-                self.partial = Some(partial);
-                Ok(None)
-            }
-            OpCode::Continuation => {
-                let Some(mut partial) = self.partial.take() else {
-                    return Err(Error::Protocol("continuation without a start"));
-                };
-                partial.push(payload, self.max_message)?;
-                if frame.fin {
-                    return partial.finish(self.max_message).map(Some);
-                }
-                self.partial = Some(partial);
-                Ok(None)
             }
         }
     }
 }
 
-/// How many bytes a client's frame has, with a head as short as it can be (RFC 6455 §5.2): two bytes, the longer
-/// lengths, the mask.
-fn wire_len(payload: usize) -> u64 {
-    let head = match payload {
-        0..=125 => 6,
-        126..=65_535 => 8,
-        _ => 14,
-    };
-    head + payload as u64
-}
-
 impl Partial {
-    fn push(&mut self, fragment: &[u8], max_message: usize) -> Result<(), Error> {
+    fn push(&mut self, fragment: &[u8], max_message: usize) {
         self.len += fragment.len();
-        if self.len > max_message.saturating_mul(OVERSIZE_FACTOR) {
-            return Err(Error::TooLarge);
-        }
         if self.len > max_message {
             self.data = Vec::new();
         } else {
             self.data.extend_from_slice(fragment);
         }
-        Ok(())
     }
 
     fn finish(self, max_message: usize) -> Result<Incoming, Error> {
@@ -191,29 +148,6 @@ fn message(text: bool, data: Vec<u8>) -> Result<Incoming, Error> {
     }
 }
 
-/// fastwebsockets does not tell directly whether a frame was masked.
-fn is_masked(frame: &mut Frame<'_>) -> bool {
-    let mut head = [0; 16];
-    frame.fmt_head(&mut head);
-    head[1] & 0x80 != 0
-}
-
-/// RFC 6455 §5.5.1 and §7.4.
-fn close_code(payload: &[u8]) -> Result<Option<u16>, Error> {
-    let (code, reason) = match payload {
-        [] => return Ok(None),
-        [_] => return Err(Error::Protocol("close frame of one byte")),
-        [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
-    };
-    if !CloseCode::from(code).is_allowed() {
-        return Err(Error::Protocol("close code"));
-    }
-    match std::str::from_utf8(reason) {
-        Ok(_) => Ok(Some(code)),
-        Err(_) => Err(Error::InvalidUtf8),
-    }
-}
-
 /// The receiving half of a socket, shared with the writer, which reads what is left once frames are of no interest any
 /// more. Never contended.
 #[derive(Debug)]
@@ -222,51 +156,56 @@ pub(super) struct ReadSocket(Mutex<Half>);
 #[derive(Debug)]
 struct Half {
     half: OwnedReadHalf,
-    /// How many bytes were given to whoever reads frames, or are about to be: what hyper had read counts from the start.
-    given: u64,
+    /// What hyper had already read.
+    already_read: Bytes,
+    guard: Guard,
 }
 
 impl ReadSocket {
-    pub(super) fn new(half: OwnedReadHalf) -> ReadSocket {
-        ReadSocket(Mutex::new(Half { half, given: 0 }))
+    pub(super) fn new(half: OwnedReadHalf, already_read: Bytes, max_message: usize) -> ReadSocket {
+        let guard = Guard::new(max_message.saturating_mul(OVERSIZE_FACTOR));
+        ReadSocket(Mutex::new(Half { half, already_read, guard }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Half> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn given(&self) -> u64 {
-        self.lock().given
+    /// A frame was taken. Says whether nothing is left of what was given to whoever reads frames.
+    fn taken(&self) -> bool {
+        self.lock().guard.taken()
     }
 
-    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        self.lock().half.as_ref().poll_read_ready(cx)
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let socket = self.lock();
+        if socket.already_read.is_empty() { socket.half.as_ref().poll_read_ready(cx) } else { Poll::Ready(Ok(())) }
     }
 
-    pub(super) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        let mut socket = self.lock();
+    /// Whatever comes, of which nothing is read as frames any more.
+    pub(super) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.lock().half).poll_read(cx, buf)
+    }
+}
+
+/// The socket as fastwebsockets sees it: what hyper had read first, and nothing that the guard refuses.
+struct Guarded(Arc<ReadSocket>);
+
+impl AsyncRead for Guarded {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Half { half, already_read, guard } = &mut *self.0.lock();
+        let refused = |error| io::Error::new(ErrorKind::InvalidData, error);
+        // What was refused behind whole frames is told once they are read.
+        guard.watch(&[]).map_err(refused)?;
         let before = buf.filled().len();
-        let read = Pin::new(&mut socket.half).poll_read(cx, buf);
-        socket.given += (buf.filled().len() - before) as u64;
-        read
-    }
-}
-
-/// The socket, preceded by what hyper had already read from it.
-struct Replay {
-    head: Bytes,
-    socket: Arc<ReadSocket>,
-}
-
-impl AsyncRead for Replay {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        if self.head.is_empty() {
-            return self.socket.poll_read(cx, buf);
+        if already_read.is_empty() {
+            ready!(Pin::new(half).poll_read(cx, buf))?;
+        } else {
+            let len = already_read.len().min(buf.remaining());
+            buf.put_slice(&already_read.split_to(len));
         }
-        let len = self.head.len().min(buf.remaining());
-        buf.put_slice(&self.head[..len]);
-        self.head.advance(len);
-        Poll::Ready(Ok(()))
+        let passed = guard.watch(&buf.filled()[before..]);
+        buf.set_filled(before + passed.unwrap_or(0));
+        Poll::Ready(passed.map(drop).map_err(refused))
     }
 }
 
@@ -283,18 +222,14 @@ mod tests {
         let (client, server) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         let (read, write) = server.unwrap().0.into_split();
         write.forget();
-        (WsReader::new(already_read.into(), Arc::new(ReadSocket::new(read)), 2000), client.unwrap())
+        (WsReader::new(Arc::new(ReadSocket::new(read, already_read.into(), 2000)), 2000), client.unwrap())
     }
 
-    /// A frame with a mask of zeroes, and a length in so many bytes more.
-    fn frame(head: u8, payload: &[u8], length: usize) -> Vec<u8> {
-        let short = match length {
-            0 => payload.len() as u8,
-            2 => 126,
-            _ => 127,
-        };
-        let len = (payload.len() as u64).to_be_bytes();
-        [&[head, 0x80 | short], &len[8 - length..], &[0; 4], payload].concat()
+    /// A frame with a mask of zeroes.
+    fn frame(head: u8, payload: &[u8]) -> Vec<u8> {
+        let len = (payload.len() as u16).to_be_bytes();
+        let len = if payload.len() < 126 { &[0x80 | len[1]][..] } else { &[0x80 | 126, len[0], len[1]] };
+        [&[head], len, &[0; 4], payload].concat()
     }
 
     async fn text(reader: &mut WsReader) -> String {
@@ -307,40 +242,40 @@ mod tests {
     #[tokio::test]
     async fn a_message_in_fragments_needs_no_buffer_between_them() {
         let (mut reader, mut client) = reader(Vec::new()).await;
-        client.write_all(&[frame(0x01, b"ab", 0), frame(0x89, b"", 0)].concat()).await.unwrap();
+        client.write_all(&[frame(0x01, b"ab"), frame(0x89, b"")].concat()).await.unwrap();
         assert!(matches!(reader.next().await, Ok(Incoming::Ping(_))));
         assert!(reader.frames.is_none() && reader.partial.is_some());
         // Half of what follows is there with the rest of the first.
-        let next = frame(0x81, &[b'n'; 200], 2);
-        client.write_all(&[&frame(0x80, b"c", 0), &next[..50]].concat()).await.unwrap();
+        let next = frame(0x81, &[b'n'; 200]);
+        client.write_all(&[&frame(0x80, b"c"), &next[..50]].concat()).await.unwrap();
         assert_eq!(text(&mut reader).await, "abc");
         client.write_all(&next[50..]).await.unwrap();
         assert_eq!(text(&mut reader).await, "n".repeat(200));
         assert!(reader.frames.is_none() && reader.partial.is_none());
     }
 
+    /// What came whole is handed out, and then the error, though nothing more comes.
     #[tokio::test]
-    async fn a_length_longer_than_it_need_be_costs_the_buffer_and_no_byte() {
-        let (mut reader, mut client) = reader(frame(0x81, b"first", 0)).await;
-        assert_eq!(text(&mut reader).await, "first");
-        assert!(reader.frames.is_none());
-        for length in [2, 8] {
-            let long = frame(0x81, b"long", length);
-            let next = frame(0x81, b"next", 0);
-            client.write_all(&[&long[..], &next, &next[..3]].concat()).await.unwrap();
-            for expected in ["long", "next"] {
-                assert_eq!(text(&mut reader).await, expected);
-                assert!(reader.frames.is_some());
+    async fn what_is_before_a_refused_frame_is_read() {
+        let good = [frame(0x81, b"first"), frame(0x01, b"sec"), frame(0x80, b"ond")].concat();
+        for bad in [&b"\x81\x05"[..], &frame(0x81, b"\xff"), &frame(0x81, b"abc\xff")[..10]] {
+            let bytes = [&good[..], bad].concat();
+            let (mut read_by_hyper, _client) = reader(bytes.clone()).await;
+            let (mut read_here, mut client) = reader(Vec::new()).await;
+            client.write_all(&bytes).await.unwrap();
+            for reader in [&mut read_by_hyper, &mut read_here] {
+                assert_eq!(text(reader).await, "first");
+                assert_eq!(text(reader).await, "second");
+                let error = reader.next().await.unwrap_err();
+                assert!(matches!(error, Error::Protocol("unmasked frame") | Error::InvalidUtf8), "{error}");
             }
-            client.write_all(&next[3..]).await.unwrap();
-            assert_eq!(text(&mut reader).await, "next");
         }
     }
 
     #[tokio::test]
     async fn what_hyper_read_is_all_read_where_it_is_more_than_a_buffer() {
         // Eight are exactly a buffer.
-        let frames: Vec<_> = (0..20).map(|nth| frame(0x81, &[b'a' + nth; 1016], 2)).collect();
+        let frames: Vec<_> = (0..20).map(|nth| frame(0x81, &[b'a' + nth; 1016])).collect();
         assert_eq!(frames[0].len(), 1024);
         let (mut reader, mut client) = reader(frames[..12].concat()).await;
         client.write_all(&frames[12..].concat()).await.unwrap();
@@ -349,5 +284,19 @@ mod tests {
             assert_eq!((text.len(), text.as_bytes()[0]), (1016, b'a' + nth));
         }
         assert!(reader.frames.is_none());
+        drop(client);
+        assert!(matches!(reader.next().await, Err(Error::Eof)));
+    }
+
+    #[tokio::test]
+    async fn oversized_messages_are_skipped_whole_or_in_fragments() {
+        let whole = frame(0x82, &[1; 2001]);
+        let fragments = [frame(0x01, &[b'a'; 1999]), frame(0x00, b"ab"), frame(0x80, b"c")].concat();
+        let (mut reader, _client) = reader([whole, fragments, frame(0x81, b"next")].concat()).await;
+        for expected in [2001, 2002] {
+            assert!(matches!(reader.next().await, Ok(Incoming::Oversized(len)) if len == expected));
+        }
+        assert_eq!(text(&mut reader).await, "next");
+        assert!(reader.frames.is_none() && reader.partial.is_none());
     }
 }

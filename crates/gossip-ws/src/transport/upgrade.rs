@@ -77,8 +77,8 @@ impl Upgrading {
         let parts =
             upgraded.downcast::<HttpStream>().map_err(|_| Error::Protocol("not a connection of the listener"))?;
         let (read, write) = parts.io.into_tcp().into_split();
-        let read = Arc::new(ReadSocket::new(read));
-        let reader = WsReader::new(parts.read_buf, Arc::clone(&read), self.limits.max_message);
+        let read = Arc::new(ReadSocket::new(read, parts.read_buf, self.limits.max_message));
+        let reader = WsReader::new(Arc::clone(&read), self.limits.max_message);
         Ok((reader, WsWriter::new(write, read, self.limits.max_queue)))
     }
 }

@@ -254,7 +254,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (client, server) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         let (read, write) = server.unwrap().0.into_split();
-        (WsWriter::new(write, Arc::new(ReadSocket::new(read)), 1000), client.unwrap())
+        (WsWriter::new(write, Arc::new(ReadSocket::new(read, Bytes::new(), 1000)), 1000), client.unwrap())
     }
 
     #[tokio::test]

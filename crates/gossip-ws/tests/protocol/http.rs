@@ -25,6 +25,7 @@ async fn refusals() {
         ("GET", "EIO=4&transport=websocket", 3),
         ("GET", "EIO=4&EIO=3&transport=polling", 3),
         ("GET", "EIO=4&transport=polling&sid=", 1),
+        // CVE-2026-59724, CVE-2026-102600: an id is no name of a property.
         ("GET", "EIO=4&transport=polling&sid=__proto__", 1),
         ("POST", "EIO=4&transport=polling&sid=constructor", 1),
         ("GET", &format!("EIO=4&transport=polling&sid={unknown}"), 1),

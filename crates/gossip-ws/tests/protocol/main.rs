@@ -3,11 +3,15 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod advisories;
+mod flood;
 mod hostile;
 mod http;
 mod lifecycle;
 mod namespaces;
+mod requests;
 mod shutdown;
+mod slow;
 mod support;
 mod upgrade;
 mod websocket;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gossip_ws::engine::{self, App, CloseReason, Config, Frame, Handler, Message, Server, Session};
+use gossip_ws::engine::{self, App, CloseReason, Config, Frame, Handler, Message, Pass, Server, Session};
 use gossip_ws::http::{Body, empty};
 use gossip_ws::listener::{self, Service};
 use hyper::body::Incoming;
@@ -62,8 +62,11 @@ impl App for Echo {
         }
     }
 
-    fn refuse(&self, _: &HeaderMap, _: SocketAddr) -> Option<Response<Body>> {
-        self.refusing.load(Ordering::Relaxed).then(|| empty(StatusCode::SERVICE_UNAVAILABLE))
+    fn admit(&self, _: &HeaderMap, _: SocketAddr) -> Result<Pass, Box<Response<Body>>> {
+        if self.refusing.load(Ordering::Relaxed) {
+            return Err(Box::new(empty(StatusCode::SERVICE_UNAVAILABLE)));
+        }
+        Ok(Pass::default())
     }
 }
 

@@ -25,7 +25,7 @@ async fn probe(harness: &Harness, polling: &str) -> Ws {
 async fn nothing_is_lost_on_the_way() {
     let mut harness = Harness::start(config()).await;
     let polling = harness.polling().await;
-    // A poll that waits is let go by the probe, and so are the ones after it, until the upgrade.
+    // A poll that waits is let go by the probe, and so are the ones after it, until the upgrade (socketioxide#497).
     let waiting = tokio::spawn({
         let (addr, polling) = (harness.addr, polling.clone());
         async move { crate::support::request(addr, "GET", &polling, "", b"").await }

@@ -32,9 +32,16 @@ async fn violations_and_their_close_codes() {
             1007,
             CloseReason::InvalidUtf8,
         ),
+        // The rest of the frame, which there is none of, is not waited for.
+        ("not UTF-8 so far", b"\x81\xfe\x03\xe8\0\0\0\x004\xed\xa0".to_vec(), 1007, CloseReason::InvalidUtf8),
+        ("long ping announced", b"\x89\xfe".to_vec(), 1002, CloseReason::Protocol),
+        ("long frame announced", b"\x82\xfe\x0f\xa1\0\0\0\0".to_vec(), 1009, CloseReason::TooLarge),
+        ("length of two bytes for one", b"\x81\xfe\0\x02\0\0\0\x004a".to_vec(), 1002, CloseReason::Protocol),
+        ("length of 64 bits", b"\x82\xff\x80\0\0\0\0\0\0\0\0\0\0\0".to_vec(), 1002, CloseReason::Protocol),
         ("over the limit", long(0x81, 1001), 1009, CloseReason::TooLarge),
         ("far over the limit", long(0x82, 4001), 1009, CloseReason::TooLarge),
         ("a length only", b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0".to_vec(), 1009, CloseReason::TooLarge),
+        // As fastwebsockets#100, which bounds frames alone.
         ("fragments without end", unbounded, 1009, CloseReason::TooLarge),
         ("no packet", masked(0x81, b""), 1002, CloseReason::Protocol),
         ("unknown packet", masked(0x81, b"abc"), 1002, CloseReason::Protocol),

@@ -58,7 +58,7 @@ fn a_member_for_whom_too_much_passes_reads_on_in_the_log() {
     bench.commit(ROOM, 1..=MAX_KEPT as u64 + 1);
     bench.commit(ROOM, [MAX_KEPT as u64 + 2]);
     let reply = Reply::Joined { room_id: ROOM, seq: Seq(0), recovered: None, intents: None };
-    let snapshot = Snapshot { after: Seq(0), reply, is_replayed: false, early: Vec::new() };
+    let snapshot = Snapshot { after: Seq(0), reply, is_replayed: false };
     assert_eq!(bench.answered(1, ROOM, Ok(snapshot)), Progress::Behind);
     assert_eq!(client.take(), ["joined at 0"]);
     let end = MAX_KEPT as u64 + 2;

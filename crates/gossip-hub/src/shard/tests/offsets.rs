@@ -67,7 +67,7 @@ fn each_event_of_a_run_tells_of_its_own_position_and_of_what_is_behind() {
     bench.commit_at(&[at(ROOM, 11, 46), at(ROOM, 12, 47)]);
     // Read up to 50 before the shard heard of 48.
     let reply = Reply::Joined { room_id: OTHER, seq: Seq(2), recovered: Some(true), intents: None };
-    let snapshot = Snapshot { after: Seq(1), reply, is_replayed: true, early: Vec::new() };
+    let snapshot = Snapshot { after: Seq(1), reply, is_replayed: true };
     bench.answered(1, OTHER, Ok(snapshot));
     bench.replay_at(Order::OneRoom, &[at(OTHER, 2, 50)], &[(OTHER, 2)]);
     let expected = [
@@ -109,7 +109,7 @@ fn a_room_that_is_caught_up_with_is_told_of_beside_the_others() {
     bench.subscribe(1, OTHER, true);
     bench.commit_at(&[at(ROOM, 7, 41), at(OTHER, 4, 42)]);
     let reply = Reply::Joined { room_id: OTHER, seq: Seq(4), recovered: Some(true), intents: None };
-    let snapshot = Snapshot { after: Seq(1), reply, is_replayed: true, early: Vec::new() };
+    let snapshot = Snapshot { after: Seq(1), reply, is_replayed: true };
     assert_eq!(bench.answered(1, OTHER, Ok(snapshot)), Progress::Behind);
     bench.replay_at(Order::OneRoom, &[at(OTHER, 2, 20)], &[]);
     bench.commit_at(&[at(ROOM, 8, 43), at(OTHER, 5, 44), at(ROOM, 9, 45)]);
@@ -185,7 +185,7 @@ fn a_room_that_was_caught_up_with_beyond_the_shard_is_named_until_that_is_there(
     bench.joined(1, ROOM, 5, &[]);
     bench.subscribe(1, OTHER, true);
     let reply = Reply::Joined { room_id: OTHER, seq: Seq(2), recovered: Some(true), intents: None };
-    let snapshot = Snapshot { after: Seq(1), reply, is_replayed: true, early: Vec::new() };
+    let snapshot = Snapshot { after: Seq(1), reply, is_replayed: true };
     bench.answered(1, OTHER, Ok(snapshot));
     // The log was read up to 42 before the shard heard of 41.
     bench.replay_at(Order::OneRoom, &[at(OTHER, 2, 42)], &[(OTHER, 2)]);
@@ -217,8 +217,8 @@ fn a_member_that_looks_again_is_behind_from_what_it_has_seen() {
     assert_eq!(bench.subscribe(1, ROOM, true), Subscribed::Loading { before: Some(Seq(6)) });
     bench.commit_at(&[at(OTHER, 6, 41), at(ROOM, 7, 42), at(ROOM, 8, 43)]);
     let reply = Reply::Joined { room_id: ROOM, seq: Seq(7), recovered: None, intents: None };
-    let early = vec![Replayed { room: ROOM, seq: Seq(7), event: logged(7, 42) }];
-    bench.answered(1, ROOM, Ok(Snapshot { after: Seq(7), reply, is_replayed: false, early }));
+    bench.replay_at(Order::OneRoom, &[at(ROOM, 7, 42)], &[]);
+    bench.answered(1, ROOM, Ok(Snapshot { after: Seq(7), reply, is_replayed: false }));
     bench.commit_at(&[at(OTHER, 7, 44)]);
     let named = |position, seq| behind(position, ROOM, seq);
     let expected = [

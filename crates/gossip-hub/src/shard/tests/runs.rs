@@ -123,7 +123,7 @@ async fn the_task_sends_a_run_to_more_than_it_flushes_at_once_and_takes_who_leav
         sent.await.unwrap();
     };
     tokio::select! {
-        () = run(bench.shard, Arc::clone(&inbox), Arc::new(Still)) => {}
+        () = run(bench.shard, Arc::clone(&inbox), Arc::new(Still), |_| unreachable!("nobody lags")) => {}
         () = meanwhile => {}
     }
     let lines: Vec<_> = clients.iter().map(Recorder::take).collect();

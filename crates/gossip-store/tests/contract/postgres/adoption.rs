@@ -25,11 +25,14 @@ async fn old(tables: &str) -> PostgresDatabase {
 }
 
 fn psql(database: &PostgresDatabase) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/postgres/0001_gossip.sql");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/postgres");
+    let mut files: Vec<_> = folder.read_dir().unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    let files = files.into_iter().flat_map(|file| ["-f".into(), file.into_os_string()]);
     let psql = gossip_test_postgres::find_programs().unwrap().join("psql");
     let psql = if psql.exists() { psql } else { "psql".into() };
     let url = database.url();
-    let output = Command::new(psql).args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &url, "-f"]).arg(file).output();
+    let output = Command::new(psql).args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &url]).args(files).output();
     let output = output.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

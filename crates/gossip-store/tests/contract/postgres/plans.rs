@@ -40,6 +40,10 @@ INSERT INTO "gossip_recoveries" SELECT pg_temp.u('p', n), pg_temp.u('u', n), now
   FROM generate_series(1, {rows} / 10) n;
 INSERT INTO "gossip_recovery_rooms" SELECT pg_temp.u('p', n / 3), pg_temp.u('r', n), 1
   FROM generate_series(1, {rows} / 4) n ON CONFLICT DO NOTHING;
+INSERT INTO "gossip_access_changes" ("xid", "userId", "roomId", "createdAt")
+  SELECT n / 3, pg_temp.u('u', n), pg_temp.u('r', n), now() - ({rows} - n) * interval '1 ms'
+  FROM generate_series(1, {rows} / 4) n;
+INSERT INTO "gossip_revocations" SELECT pg_temp.u('u', n), now() FROM generate_series(1, {rows} / 10) n;
 ANALYZE;"#
     )
 }

@@ -1,6 +1,8 @@
 //! What waits to be sent to a session's client: how it is added to, bounded, and waited for. How it is sent is in the
 //! parent.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
@@ -24,6 +26,7 @@ impl Session {
             Link::Polling(polling) => frames.iter().for_each(|frame| polling.push(frame.clone())),
             Link::Gone => {}
         }
+        self.note_behind(&state);
         true
     }
 
@@ -50,6 +53,7 @@ impl Session {
             Link::WebSocket(writer) if flush && !writer.is_blocked() => writer.push_and_flush(joined),
             Link::WebSocket(writer) => {
                 writer.push(joined.clone());
+                self.note_behind(&state);
                 return true;
             }
             Link::Polling(_) | Link::Gone => return true,
@@ -63,14 +67,12 @@ impl Session {
         if state.closed.is_some() {
             return false;
         }
+        // So that who is behind is so because its client takes no more, not because nothing was sent yet.
+        let is_much = state.link.queued() > 0 && state.link.queued() + cost >= self.config.behind_at();
         match &mut state.link {
-            Link::WebSocket(writer) => {
-                if !writer.fits(cost) && !writer.is_blocked() {
-                    self.flush_websocket(state);
-                }
-            }
-            Link::Polling(polling) if !polling.fits(cost) => polling.flush(),
-            Link::Polling(_) | Link::Gone => {}
+            Link::WebSocket(writer) if is_much && !writer.is_blocked() => self.flush_websocket(state),
+            Link::Polling(polling) if is_much => polling.flush(),
+            Link::WebSocket(_) | Link::Polling(_) | Link::Gone => {}
         }
         let fits = match &state.link {
             Link::WebSocket(writer) => writer.fits(cost),
@@ -89,7 +91,33 @@ impl Session {
         self.lock().link.queued()
     }
 
-    /// Resolves when less than a sixteenth of [`Config::max_queue_bytes`](crate::engine::Config::max_queue_bytes) waits to be sent, or the session is closed. A
+    /// Whether the client does not take what it is sent: a sixteenth of
+    /// [`Config::max_queue_bytes`](crate::engine::Config::max_queue_bytes) or more waits for it. What can be had later
+    /// should then wait for [`drained`](Self::drained).
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_behind(&self, state: &State) {
+        let is_behind = state.closed.is_none() && state.link.is_behind(self.config.behind_at());
+        if self.is_behind() != is_behind {
+            self.behind.store(is_behind, Ordering::Relaxed);
+        }
+    }
+
+    /// Less may wait to be sent than did.
+    pub(super) fn drained_some(&self, state: &mut State) {
+        self.note_behind(state);
+        if let Some(rare) = &mut state.rare {
+            for waiting in rare.waiting.drain(..) {
+                // Who waits looks for itself, and may have stopped waiting.
+                let _ = waiting.send(());
+            }
+        }
+    }
+
+    /// Resolves when less than half of what makes a session [behind](Self::is_behind) waits to be sent, or it is closed. A
     /// client that does not take that much in the time of a heartbeat is closed as [`CloseReason::SlowReader`]: while
     /// somebody waits here its pongs may be unread, so the heartbeat does not tell whether it is there.
     pub async fn drained(&self) {
@@ -104,33 +132,35 @@ impl Session {
             let drained = {
                 let mut state = self.lock();
                 let queued = state.link.queued();
-                if state.closed.is_some() || queued < self.config.max_queue_bytes / 16 {
+                if state.closed.is_some() || queued < self.config.behind_at() / 2 {
                     return;
                 }
                 let (waiting, drained) = oneshot::channel();
-                // Only the handler waits, and it does one thing at a time.
                 let rare = state.rare.get_or_insert_default();
-                rare.waiting = Some(waiting);
+                rare.waiting.retain(|waiting| !waiting.is_closed());
+                rare.waiting.push(waiting);
                 if let Some(posting) = rare.posting.take() {
                     // Who posted may be gone.
                     let _ = posting.send(());
                 }
                 drained
             };
-            // An error says that another waits in its place: then it looks again.
+            // An error says that nobody can tell any more: then it looks again.
             let _ = drained.await;
         }
     }
 
-    /// Resolves when the handler waits for the client to take more, now or later: the client may need the answer to its
+    /// Resolves when somebody waits for the client to take more, now or later: the client may need the answer to its
     /// POST to go on. The stock one does, for its upgrade. Fails when another asks.
     pub(in crate::engine) fn awaits_client(&self) -> oneshot::Receiver<()> {
         let (posting, awaits) = oneshot::channel();
         let mut state = self.lock();
         let rare = state.rare.get_or_insert_default();
-        match &rare.waiting {
-            Some(waiting) if !waiting.is_closed() => drop(posting.send(())),
-            _ => rare.posting = Some(posting),
+        if rare.waiting.iter().any(|waiting| !waiting.is_closed()) {
+            // Who posted may be gone.
+            let _ = posting.send(());
+        } else {
+            rare.posting = Some(posting);
         }
         awaits
     }

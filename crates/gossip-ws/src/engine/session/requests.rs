@@ -47,7 +47,7 @@ impl Session {
             return Polled::Refused;
         }
         if let Some(body) = polling.take() {
-            state.drained();
+            self.drained_some(&mut state);
             return Polled::Now(body);
         }
         Polled::Later { answer: polling.park(), briefly: matches!(polling.upgrade, Upgrade::Probed { .. }) }
@@ -65,7 +65,7 @@ impl Session {
         let mut state = self.lock();
         let Link::Polling(polling) = &mut state.link else { return None };
         let answer = polling.unpark();
-        state.drained();
+        self.drained_some(&mut state);
         answer
     }
 
@@ -120,7 +120,7 @@ impl Session {
         let mut state = self.lock();
         if let Link::Polling(polling) = &mut state.link {
             polling.probed();
-            state.drained();
+            self.drained_some(&mut state);
         }
     }
 
