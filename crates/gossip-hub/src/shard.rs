@@ -210,6 +210,7 @@ impl Shard {
     fn unsubscribe(&mut self, id: ConnectionId, room_id: RoomId) {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.rooms.remove(&room_id);
+            connection.peer.drop_customs(room_id);
         }
         let Some(room) = self.rooms.get_mut(&room_id) else {
             return;
@@ -293,7 +294,7 @@ impl Shard {
             *arrivals += 1;
             let passing = &mut Passing { dirty, delivered, lagging, position: *position };
             for member in rooms.get_mut(&room).into_iter().flat_map(|room| room.members.values_mut()) {
-                member.pass(*arrivals, None, event, passing);
+                member.pass(*arrivals, room, None, event, passing);
             }
             return;
         }
@@ -301,7 +302,7 @@ impl Shard {
         let waits = !matches!(audience, Audience::Everybody);
         let mut send = |connection: &Connection| {
             if waits && connection.peer.must_lag(lagging) {
-                return connection.peer.keep_custom(*position, event);
+                return connection.peer.keep_custom(*position, None, event);
             }
             connection.peer.event(event);
             touch(dirty, &connection.peer);

@@ -86,7 +86,7 @@ impl Member {
             *passing.delivered += run.run.events().len() as u64;
         } else {
             for (arrival, (seq, event)) in (arrivals + 1..).zip(run.events()) {
-                self.pass(arrival, Some((run.room, seq)), event, passing);
+                self.pass(arrival, run.room, Some(seq), event, passing);
             }
         }
     }
@@ -105,15 +105,15 @@ impl Member {
     }
 
     /// Sends an event on, keeps it for later, leaves it in the log, or drops what the member has already. A custom one
-    /// has no place in a room.
+    /// has no `seq`.
     pub(super) fn pass(
         &mut self,
         arrival: u64,
-        place: Option<(RoomId, Seq)>,
+        room: RoomId,
+        seq: Option<Seq>,
         event: &Arc<Event>,
         passing: &mut Passing<'_>,
     ) {
-        let seq = place.map(|(_, seq)| seq);
         match &mut self.membership {
             Membership::Live { after } | Membership::Lagging { after } if seq.is_some_and(|seq| seq <= *after) => {}
             Membership::Live { .. } if !self.peer.must_lag(passing.lagging) => {
@@ -122,7 +122,7 @@ impl Member {
                 *passing.delivered += 1;
             }
             Membership::Live { .. } | Membership::Lagging { .. } => {
-                let Some((room, seq)) = place else { return self.peer.keep_custom(passing.position, event) };
+                let Some(seq) = seq else { return self.peer.keep_custom(passing.position, Some(room), event) };
                 if let Membership::Live { .. } = self.membership {
                     self.membership = Membership::Lagging { after: Seq(seq.0.saturating_sub(1)) };
                 }
@@ -325,7 +325,7 @@ impl Shard {
         for (room, Kept { seq, event, .. }) in &passed {
             if peer.must_lag(&mut self.lagging) {
                 if seq.is_none() {
-                    peer.keep_custom(self.position, event);
+                    peer.keep_custom(self.position, Some(*room), event);
                 }
                 continue;
             }

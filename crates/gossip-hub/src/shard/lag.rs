@@ -30,9 +30,23 @@ pub(super) struct Lag {
     version: u64,
     /// What passed since the log was last asked; none where that was too much, or where it was not asked.
     kept: Option<Vec<(RoomId, Seq, Arc<Event>)>>,
-    /// Each with the last position that had passed when it came.
-    customs: VecDeque<(Position, Arc<Event>)>,
+    customs: VecDeque<Custom>,
     customs_cost: usize,
+}
+
+/// A custom event that waits.
+struct Custom {
+    /// The last that had passed when it came.
+    passed: Position,
+    /// Where it was sent to a room.
+    room: Option<RoomId>,
+    event: Arc<Event>,
+}
+
+impl Custom {
+    fn cost(&self) -> usize {
+        cost_of(&self.event)
+    }
 }
 
 impl Lag {
@@ -45,11 +59,11 @@ impl Lag {
 
     /// The custom events that came before this position passed.
     fn customs_before(&mut self, position: Position) -> impl Iterator<Item = Arc<Event>> {
-        let count = self.customs.iter().take_while(|(passed, _)| *passed < position).count();
+        let count = self.customs.iter().take_while(|custom| custom.passed < position).count();
         let (cost, customs) = (&mut self.customs_cost, &mut self.customs);
-        customs.drain(..count).map(|(_, event)| {
-            *cost -= cost_of(&event);
-            event
+        customs.drain(..count).map(|custom| {
+            *cost -= custom.cost();
+            custom.event
         })
     }
 }
@@ -126,13 +140,21 @@ impl Peer {
         }
     }
 
-    /// A custom event came, after this position had passed.
-    pub(super) fn keep_custom(&self, passed: Position, event: &Arc<Event>) {
+    /// A custom event came, after this position had passed; `room` where it is for the members of one.
+    pub(super) fn keep_custom(&self, passed: Position, room: Option<RoomId>, event: &Arc<Event>) {
         if let Some(lag) = &mut *self.lag()
             && lag.customs_cost + cost_of(event) <= MAX_CUSTOM
         {
             lag.customs_cost += cost_of(event);
-            lag.customs.push_back((passed, Arc::clone(event)));
+            lag.customs.push_back(Custom { passed, room, event: Arc::clone(event) });
+        }
+    }
+
+    /// The room is not its any more: what was sent to its members and waits is not to be sent.
+    pub(super) fn drop_customs(&self, room: RoomId) {
+        if let Some(lag) = &mut *self.lag() {
+            lag.customs.retain(|custom| custom.room != Some(room));
+            lag.customs_cost = lag.customs.iter().map(Custom::cost).sum();
         }
     }
 
@@ -257,8 +279,8 @@ impl Shard {
         }
         peer.lagging.store(false, Relaxed);
         let lag = peer.lag().take();
-        for (_, custom) in lag.into_iter().flat_map(|lag| lag.customs) {
-            peer.event(&custom);
+        for custom in lag.into_iter().flat_map(|lag| lag.customs) {
+            peer.event(&custom.event);
         }
         peer.all_refilled();
         tracing::debug!(connection = id.0, "does not lag any more");

@@ -190,6 +190,10 @@ async fn read<H: Handler>(session: &Session, handler: &H, source: Source) -> Clo
         if let Err(reason) = frame(session, handler, incoming).await {
             return reason;
         }
+        // Whoever floods may have sent on and on: what follows the reason to close is not read.
+        if let Some(reason) = session.close_reason() {
+            return reason;
+        }
     }
 }
 

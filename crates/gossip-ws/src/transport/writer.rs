@@ -27,6 +27,10 @@ const KEEP_SLOTS: usize = 64;
 /// frames would be the cheapest way to fill a server's memory.
 pub(crate) const FRAME_COST: usize = 64;
 
+/// How much is read of a peer that is told of the end and goes on: more than one that takes notice has under way. Without
+/// a bound, reading what is of no use would be what a flood costs most.
+const FAREWELL_BYTES: usize = 128 * 1024;
+
 /// How far [`WsWriter::try_flush`] came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flush {
@@ -198,7 +202,8 @@ impl WsWriter {
     }
 
     /// Ends the connection in order: sends what is queued, then FIN, then reads on until the peer's end comes, all of it
-    /// until `deadline` at most. A socket closed with unread bytes is reset, and the peer may then lose the last frames.
+    /// until `deadline` at most, and not more than [`FAREWELL_BYTES`]. A socket closed with unread bytes is reset, and the
+    /// peer may then lose the last frames.
     pub async fn finish(mut self, deadline: Instant) {
         loop {
             match self.try_flush() {
@@ -214,11 +219,16 @@ impl WsWriter {
         // Dropping the write half sends FIN.
         let WsWriter { socket, incoming, .. } = self;
         drop(socket);
+        let mut left = FAREWELL_BYTES;
         let end = poll_fn(|cx| {
-            let mut scratch = [0; 1024];
+            let mut scratch = [0; 4096];
             loop {
                 let mut buf = ReadBuf::new(&mut scratch);
                 if ready!(incoming.poll_read(cx, &mut buf)).is_err() || buf.filled().is_empty() {
+                    return Poll::Ready(());
+                }
+                left = left.saturating_sub(buf.filled().len());
+                if left == 0 {
                     return Poll::Ready(());
                 }
             }
@@ -244,7 +254,7 @@ impl WsWriter {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
@@ -310,5 +320,21 @@ mod tests {
         end.await.unwrap();
         assert_eq!(got.len(), large.len() + 3);
         assert!(got.ends_with(b"xend"));
+    }
+
+    #[tokio::test]
+    async fn who_goes_on_sending_is_not_read_for_long() {
+        let (mut writer, mut client) = pair().await;
+        writer.push(Bytes::from_static(b"end"));
+        let flood = tokio::spawn(async move {
+            let mut written = 0;
+            while let Ok(count) = client.write(&[b'x'; 4096]).await {
+                written += count;
+            }
+            written
+        });
+        // It ends by itself long before the deadline.
+        writer.finish(Instant::now() + std::time::Duration::from_secs(3600)).await;
+        assert!(flood.await.unwrap() >= FAREWELL_BYTES);
     }
 }

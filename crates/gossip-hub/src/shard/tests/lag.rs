@@ -223,6 +223,9 @@ fn rooms_that_are_left_or_closed_meanwhile_bring_nothing_more() {
     bench.subscribe(1, third, true);
     bench.joined(1, third, 0, &[]);
     bench.pass(&[at(ROOM, 6, 10), at(OTHER, 6, 11), at(third, 1, 12)]);
+    for room in [ROOM, OTHER, third] {
+        bench.emit(Audience::Room(room));
+    }
     let missing = bench.missing().unwrap();
     bench.leave(ROOM);
     bench.authenticate(1, Reach::Listed([OTHER].into()));
@@ -232,7 +235,7 @@ fn rooms_that_are_left_or_closed_meanwhile_bring_nothing_more() {
     bench.pass(&[at(ROOM, 7, 13), at(OTHER, 7, 14), at(third, 2, 15)]);
     let lines = client.take();
     assert!(lines[1].starts_with("Left") && lines[2].starts_with("room_closed"), "{lines:?}");
-    assert_eq!(lines[3..], ["e 6", "e 7"]);
+    assert_eq!(lines[3..], ["e 6", "custom 0", "e 7"]);
 }
 
 #[test]

@@ -167,6 +167,27 @@ fn a_room_that_is_closed_is_named_as_far_as_it_was_seen() {
 }
 
 #[test]
+fn a_room_that_is_closed_or_refused_while_it_is_caught_up_with_is_still_named() {
+    for is_closed in [true, false] {
+        let mut bench = Bench::new(10);
+        let client = bench.tracked(1, Offset::default());
+        bench.subscribe(1, OTHER, true);
+        bench.joined(1, OTHER, 5, &[]);
+        bench.subscribe(1, ROOM, true);
+        bench.commit_at(&[at(OTHER, 6, 40)]);
+        if is_closed {
+            bench.authenticate(1, Reach::Listed([OTHER].into()));
+        } else {
+            bench.answered(1, ROOM, Err(Refusal::unavailable()));
+        }
+        client.take();
+        // That it is not the client's any more may not have been written when the process ends.
+        bench.commit_at(&[at(ROOM, 6, 41), at(OTHER, 7, 42)]);
+        assert_eq!(client.take(), [format!("e 7 @{}", behind(42, ROOM, ""))], "{is_closed}");
+    }
+}
+
+#[test]
 fn a_room_that_is_left_is_not_told_of() {
     let mut bench = Bench::new(10);
     let client = bench.tracked(1, Offset::default());
