@@ -35,8 +35,8 @@ const ENOUGH: Duration = Duration::from_secs(10);
 /// What a server may have in memory at most beyond what it had before: some bytes, and some for each hostile client. Of
 /// what one sends a server holds at most a message that is too long to be taken, which is four times `MAX_PAYLOAD`.
 const PEAK: (u64, u64) = (32 << 20, 256 << 10);
-/// What it may have when they have gone beyond what it had before: a share, and some bytes, as SQLite keeps up to 16 MiB
-/// of what was written, whoever wrote it.
+/// What it may have when they have gone beyond what it had before: a share, and some bytes, as SQLite keeps up to 8 MiB
+/// of what was written, whoever wrote it, and the allocator some of what is busy.
 const AFTER: (f64, f64) = (1.25, 16.0 * 1_048_576.0);
 /// How long it may take to have given back what it will: sessions that nobody ended are ended when they are silent.
 const GIVE_BACK: Duration = Duration::from_secs(60);
