@@ -356,6 +356,7 @@ fn gateway_config(settings: &Settings, is_dev: bool) -> GatewayConfig {
             timeout: settings.store_timeout,
             ..QueueConfig::default()
         },
+        ..GatewayConfig::default()
     }
 }
 

@@ -2,6 +2,8 @@
 //! them, so that what is missed may be long and memory stays bounded. What passes meanwhile the shard keeps, or lets go
 //! for the log to be read once more.
 
+use std::sync::Arc;
+
 use gossip_proto::id::{RoomId, Seq};
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_store::{LogEvent, Position};
@@ -171,6 +173,10 @@ impl Page {
     pub(crate) fn replayed(&self) -> Vec<Replayed> {
         let replayed = |log: &LogEvent| Replayed { room: log.room, seq: log.seq, event: event_of(log) };
         self.events.iter().map(replayed).collect()
+    }
+
+    pub(crate) fn into_payloads(self) -> Vec<Arc<str>> {
+        self.events.into_iter().map(|event| event.payload).collect()
     }
 
     /// Where it is the last: that rooms which it brought to `after` have what they are known to have had.

@@ -2,6 +2,7 @@
 //! there is no [`Session`], and only a session can act.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -11,13 +12,16 @@ use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
 use gossip_proto::request::Request;
 use serde_json::value::RawValue;
+use tracing::Instrument;
 
 use crate::gateway::Inner;
 use crate::limits::{Kind, Limited, Seated};
+use crate::metrics::counts::event_label;
 use crate::outbox::{Asked, Close, ReplyTo};
 use crate::session::Session;
 use crate::shard::{ConnectionId, Item, Peer};
 use crate::stats::Stats;
+use crate::story;
 
 /// What a connection holds of the gateway. When the last holder is gone, so is all that the gateway held of it.
 pub(crate) struct Link {
@@ -38,7 +42,7 @@ impl Link {
 
     /// Answers at once, past the shard: for what has no order with the room's events.
     pub(crate) fn reply(&self, asked: &Asked, reply: &Result<Reply, Refusal>) {
-        self.gateway.stats.answered(asked.arrived, reply.is_err(), Instant::now());
+        self.gateway.stats.tell_answered(self.id(), asked, reply, None);
         self.peer.outbox.reply(&asked.to, reply);
         self.peer.outbox.flush();
     }
@@ -58,24 +62,25 @@ pub struct Connection {
     link: Arc<Link>,
     session: OnceLock<Session>,
     opened: Instant,
+    /// Requests so far.
+    requests: AtomicU64,
 }
 
 impl Connection {
     pub(crate) fn new(link: Link) -> Self {
-        Connection { link: Arc::new(link), session: OnceLock::new(), opened: Instant::now() }
+        Connection {
+            link: Arc::new(link),
+            session: OnceLock::new(),
+            opened: Instant::now(),
+            requests: AtomicU64::new(0),
+        }
     }
 
     /// Tells the log of the connection's life, in one line; to be called once, at its end.
     pub fn log_end(&self, protocol: &'static str, reason: impl std::fmt::Debug) {
-        tracing::debug!(
-            connection = self.link.id().0,
-            protocol,
-            address = self.link.address.map(tracing::field::display),
-            user = self.session.get().map(|session| tracing::field::display(session.identity().user)),
-            seconds = self.opened.elapsed().as_secs(),
-            ?reason,
-            "connection ended"
-        );
+        let me = self.session.get().map(Session::credentials);
+        let identity = me.as_ref().map(|me| &me.identity);
+        story::ended(self.link.id(), protocol, self.link.address, identity, self.opened, reason);
     }
 
     pub(crate) fn peer(&self) -> &Arc<Peer> {
@@ -101,7 +106,9 @@ impl Connection {
     pub fn authenticate(&self, seated: Seated) {
         let session = Session::new(Arc::clone(&self.link), seated);
         let announced = session.announcement();
+        let me = session.credentials();
         if let Ok(()) = self.session.set(session) {
+            story::authenticated(self.link.id(), &me.identity);
             self.link.gateway.inbox(self.link.id()).push(announced);
         }
         if let Some(session) = self.session.get() {
@@ -122,7 +129,18 @@ impl Connection {
     /// Takes one event of the client: `data` is its first argument, `ack` the id of its callback. Returns when the
     /// next may be taken: a command has then been queued, in order, and is answered when it is committed.
     pub async fn receive(&self, event: &str, data: Option<&RawValue>, ack: Option<u64>) {
-        let asked = Asked { to: ReplyTo { event: Some(event.into()), ack }, arrived: Instant::now() };
+        let asked = self.asked(ReplyTo { event: Some(event.into()), ack });
+        // What the log says meanwhile says for whom.
+        let span = tracing::debug_span!(
+            "request",
+            connection = self.link.id().0,
+            number = asked.number,
+            event = event_label(Some(event))
+        );
+        self.carry_out(event, data, asked).instrument(span).await;
+    }
+
+    async fn carry_out(&self, event: &str, data: Option<&RawValue>, asked: Asked) {
         if let Err(limited) = self.admit(Kind::of(event)) {
             return self.refuse_limited(&asked, limited);
         }
@@ -154,7 +172,7 @@ impl Connection {
 
     /// Refuses what could not even be read as an event, such as a message that was too large or carried bytes.
     pub fn refuse(&self, to: ReplyTo, refusal: Refusal) {
-        let asked = Asked { to, arrived: Instant::now() };
+        let asked = self.asked(to);
         match self.admit(Kind::Other) {
             Ok(()) => self.link.reply(&asked, &Err(refusal)),
             Err(limited) => self.refuse_limited(&asked, limited),
@@ -169,6 +187,10 @@ impl Connection {
             self.end_flooding();
         }
         is_over
+    }
+
+    fn asked(&self, to: ReplyTo) -> Asked {
+        Asked::new(to, self.requests.fetch_add(1, Relaxed) + 1)
     }
 
     /// Whether an event may be looked at, by the rates of contract §4.

@@ -3,7 +3,10 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use gossip_proto::id::{RoomId, Seq};
+use gossip_proto::refusal::Code;
 use gossip_store::Position;
+use serde_json::json;
 
 /// The ways an event is written. Which bytes they are, the sockets' crate knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,13 +17,15 @@ pub enum Wire {
     SocketIoOffset,
     /// The plain WebSocket.
     Plain,
+    /// Server-sent events.
+    EventStream,
 }
 
 impl Wire {
-    pub(crate) const COUNT: usize = 3;
+    pub(crate) const COUNT: usize = 4;
 }
 
-/// Bytes ready to be sent, and how many of them are the WebSocket frame's head.
+/// Bytes ready to be sent, and how many of them are the WebSocket frame's head: none where there are no frames.
 #[derive(Debug, Clone)]
 pub struct Encoded {
     /// Head and payload.
@@ -34,19 +39,28 @@ pub struct Encoded {
 pub struct Event {
     name: Box<str>,
     data: Box<str>,
-    position: Option<Position>,
+    /// In the log.
+    place: Option<(Position, Seq)>,
+    closes_room: bool,
     encoded: [OnceLock<Encoded>; Wire::COUNT],
 }
 
 impl Event {
     /// An event whose `data` is JSON already.
     pub fn new(name: impl Into<Box<str>>, data: impl Into<Box<str>>) -> Self {
-        Event { name: name.into(), data: data.into(), position: None, encoded: Default::default() }
+        let (name, data) = (name.into(), data.into());
+        Event { name, data, place: None, closes_room: false, encoded: Default::default() }
     }
 
     /// An event of the log.
-    pub(crate) fn logged(name: impl Into<Box<str>>, data: impl Into<Box<str>>, position: Position) -> Self {
-        Event { position: Some(position), ..Event::new(name, data) }
+    pub(crate) fn logged(name: impl Into<Box<str>>, data: impl Into<Box<str>>, position: Position, seq: Seq) -> Self {
+        Event { place: Some((position, seq)), ..Event::new(name, data) }
+    }
+
+    /// `room_closed`: what a client is told of a room that it has no longer.
+    pub(crate) fn room_closed(room: RoomId, code: Code) -> Self {
+        let data = json!({ "roomId": room, "code": code }).to_string();
+        Event { closes_room: true, ..Event::new("room_closed", data) }
     }
 
     /// Its name.
@@ -64,7 +78,19 @@ impl Event {
     /// Its position, if it is in the log.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
-        self.position
+        self.place.map(|(position, _)| position)
+    }
+
+    /// Its place in its room, if it is in the log.
+    #[must_use]
+    pub fn seq(&self) -> Option<Seq> {
+        self.place.map(|(_, seq)| seq)
+    }
+
+    /// Whether the room is closed to the client by it: a broadcast of the same name is not.
+    #[must_use]
+    pub fn closes_room(&self) -> bool {
+        self.closes_room
     }
 
     /// Its bytes on `wire`, made by `encode` the first time and shared from then on.

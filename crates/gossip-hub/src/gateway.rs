@@ -14,7 +14,7 @@ use gossip_proto::id::{Pid, RoomId, UserId};
 use gossip_proto::refusal::Refusal;
 use gossip_proto::request::Token;
 use gossip_proto::socketio::RESERVED_EVENTS;
-use gossip_store::queue::{CommitQueue, Config as QueueConfig, chain, refusal_of};
+use gossip_store::queue::{CommitQueue, Config as QueueConfig, Observer, chain, refusal_of};
 use gossip_store::{Error as StoreError, RecoveryChange, Store};
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -28,10 +28,12 @@ use crate::directory::Directory;
 use crate::error::Error;
 use crate::event::Event;
 use crate::failure::{Failure, vital};
+use crate::figures;
 use crate::inbox::Inbox;
 use crate::janitor;
 use crate::lag::{self, Refiller};
 use crate::limits::{Limits, LimitsConfig, Place, Seated};
+use crate::metrics::counts::Commits;
 use crate::offset::Offset;
 use crate::outbox::{Close, Outbox};
 use crate::publisher::{Publisher, Ticket, index};
@@ -39,6 +41,7 @@ use crate::recover::Recoverable;
 use crate::recoveries::Recoveries;
 use crate::shard::{self, Audience, ConnectionId, Item, Limits as ShardLimits, Peer, Shard, Tracked};
 use crate::stats::{ConnectionStats, Stats};
+use crate::story;
 use crate::under_way::UnderWay;
 
 /// A drain closes connections in so many batches, a pause apart, unless there are few.
@@ -65,6 +68,8 @@ pub struct GatewayConfig {
     pub shards: usize,
     /// How much one client may do.
     pub limits: LimitsConfig,
+    /// How often the log has the figures, at info.
+    pub figures: Duration,
 }
 
 impl Default for GatewayConfig {
@@ -78,6 +83,7 @@ impl Default for GatewayConfig {
             queue: QueueConfig::default(),
             shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             limits: LimitsConfig::default(),
+            figures: Duration::from_secs(30),
         }
     }
 }
@@ -155,6 +161,21 @@ impl Inner {
         &self.inboxes
     }
 
+    /// Whether the database answers within `STORE_TIMEOUT`.
+    pub(crate) async fn store_answers(&self) -> bool {
+        matches!(tokio::time::timeout(self.config.queue.timeout, self.store.ping()).await, Ok(Ok(())))
+    }
+
+    /// Commands that no transaction has taken yet.
+    pub(crate) fn commands_waiting(&self) -> usize {
+        self.queue.waiting()
+    }
+
+    /// How many rooms have members, and how many users connections.
+    pub(crate) fn rooms_and_users(&self) -> (u64, u64) {
+        (self.directory.rooms.len() as u64, self.directory.users.len() as u64)
+    }
+
     pub(crate) fn is_connected(&self, user: UserId) -> bool {
         self.directory.users.contains(&user)
     }
@@ -217,7 +238,9 @@ impl Gateway {
             .collect();
         let under_way = Arc::new(UnderWay::default());
         let publisher = Publisher { inboxes: Arc::clone(&inboxes), under_way: Arc::clone(&under_way) };
-        let queue = CommitQueue::start(Arc::clone(&store), Arc::clone(&env), config.queue, publisher);
+        let commits: Arc<dyn Observer> = Arc::<Commits>::clone(&stats.commits);
+        let (kept, clock) = (Arc::clone(&store), Arc::clone(&env));
+        let queue = CommitQueue::start_observed(kept, clock, config.queue, publisher, commits);
         let (queue, writing) = match queue.await {
             Ok(queue) => queue,
             Err(error) => {
@@ -260,6 +283,9 @@ impl Gateway {
         tasks.push(tokio::spawn(janitor::expire(Arc::clone(&inner))).abort_handle());
         tasks.push(tokio::spawn(janitor::prune(Arc::clone(&inner))).abort_handle());
         tasks.push(tokio::spawn(janitor::forget(Arc::clone(&inner))).abort_handle());
+        let (stats, directory) = (Arc::clone(&inner.stats), Arc::clone(&inner.directory));
+        let telling = figures::tell(inner.config.figures, move || stats.read(&directory, Instant::now()));
+        tasks.push(tokio::spawn(telling).abort_handle());
         Ok(Gateway { inner, _tasks: Arc::new(Tasks(tasks)) })
     }
 
@@ -336,7 +362,8 @@ impl Gateway {
         let inner = &self.inner;
         let id = ConnectionId(inner.next_id.fetch_add(1, Ordering::Relaxed));
         let peer = Arc::new(Peer::new(id, outbox, tracked));
-        inner.stats.opened();
+        inner.stats.opened(peer.outbox.protocol());
+        story::opened(id, &*peer.outbox, address);
         let authenticate_by = inner.env.now().plus(inner.config.auth_timeout);
         inner.inbox(id).push(Item::Open { peer: Arc::clone(&peer), authenticate_by });
         Connection::new(Link { gateway: Arc::clone(inner), peer, address })
@@ -389,9 +416,8 @@ impl Gateway {
 
     /// Whether it can serve: the store answers in time, nothing has failed, and it is not draining.
     pub async fn is_ready(&self) -> bool {
-        let ping = tokio::time::timeout(self.inner.config.queue.timeout, self.inner.store.ping());
         let can_serve = !self.is_draining() && !self.inner.failure.has_happened();
-        can_serve && matches!(ping.await, Ok(Ok(())))
+        can_serve && self.inner.store_answers().await
     }
 
     /// Resolves if a task that everything depends on ends, which only a fault of ours brings about: the process should

@@ -56,6 +56,11 @@ impl<T> Inbox<T> {
         true
     }
 
+    /// How many items wait.
+    pub(crate) fn len(&self) -> usize {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Waits for at least one item and takes all; `into` must be empty. Nothing is lost when this is dropped.
     pub(crate) async fn take(&self, into: &mut Vec<T>) {
         loop {

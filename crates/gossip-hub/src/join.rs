@@ -14,6 +14,7 @@ use crate::event::Event;
 use crate::outbox::Asked;
 use crate::session::{Credentials, Session};
 use crate::shard::{Item, Order, Progress, Snapshot, Subscribed, too_many_rooms};
+use crate::story;
 
 impl Session {
     /// `join_room`. Answers itself, in order with the room's events, unless it is refused.
@@ -98,6 +99,7 @@ impl Session {
             self.close_rooms(&after, refusal.code).await;
             (told, after) = Default::default();
         }
+        story::resumed(id, told.len());
         let event = Arc::new(Event::new("resumed", json!({ "rooms": Value::Object(told) }).to_string()));
         self.link.send(Item::Tell { id, event }).await;
         if let Err(refusal) = self.catch_up(Order::AllRooms, after.clone(), &last).await {

@@ -324,6 +324,17 @@ impl Limits {
         Err(Limited { refusal: rate_limited("too many of these in a short time", wait), is_flooding })
     }
 
+    /// What a user asks without a connection.
+    pub(crate) fn call(&self, who: &Identity, kind: Kind) -> Result<(), Refusal> {
+        if is_exempt(who) {
+            return Ok(());
+        }
+        match self.rate(kind).take(who.user) {
+            Err(wait) if self.is_refused(kind.reason()) => Err(rate_limited("too many of these in a short time", wait)),
+            _ => Ok(()),
+        }
+    }
+
     /// A connection has sent more packets than any may. Says whether it is to end.
     pub(crate) fn too_many_packets(&self) -> bool {
         self.is_refused(Reason::Packets)

@@ -30,11 +30,51 @@ pub(crate) struct Asked {
     pub(crate) to: ReplyTo,
     /// When it came.
     pub(crate) arrived: Instant,
+    /// Which of the connection's requests it is: 1, 2, 3…
+    pub(crate) number: u64,
+    /// The client's own id for it, where the log tells of requests.
+    pub(crate) request_id: Option<Box<str>>,
+}
+
+impl Asked {
+    pub(crate) fn new(to: ReplyTo, number: u64) -> Asked {
+        Asked { to, arrived: Instant::now(), number, request_id: None }
+    }
 }
 
 impl ReplyTo {
     /// No event: for an `exception` out of the blue.
     pub const NOBODY: ReplyTo = ReplyTo { event: None, ack: None };
+}
+
+/// What a client is spoken to in: for figures and the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Socket.IO.
+    SocketIo,
+    /// The plain WebSocket.
+    Plain,
+    /// Server-sent events.
+    Sse,
+    /// An embedder's own.
+    Custom,
+}
+
+impl Protocol {
+    pub(crate) const COUNT: usize = 4;
+    pub(crate) const ALL: [Protocol; Self::COUNT] =
+        [Protocol::SocketIo, Protocol::Plain, Protocol::Sse, Protocol::Custom];
+
+    /// A word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::SocketIo => "socketio",
+            Protocol::Plain => "plain",
+            Protocol::Sse => "sse",
+            Protocol::Custom => "custom",
+        }
+    }
 }
 
 /// Why the hub ends a connection.
@@ -101,6 +141,16 @@ impl Close {
 
 /// One socket, seen from the hub. No method may block or wait; each may be called from any thread.
 pub trait Outbox: Send + Sync + 'static {
+    /// What its client is spoken to in.
+    fn protocol(&self) -> Protocol {
+        Protocol::Custom
+    }
+
+    /// The id by which its client knows the connection, if there is one and it is no secret: for the log.
+    fn sid(&self) -> Option<String> {
+        None
+    }
+
     /// Queues an event.
     fn event(&self, event: &Arc<Event>);
 

@@ -42,7 +42,8 @@ impl Sink<Ticket> for Publisher {
             match ticket {
                 Ticket::Client { peer, asked } => {
                     let reply = result.map(Into::into);
-                    answers[index(peer.id, self.inboxes.len())].push(Answer { peer, asked, reply });
+                    let commit = batch.commit;
+                    answers[index(peer.id, self.inboxes.len())].push(Answer { peer, asked, reply, commit });
                 }
                 Ticket::Janitor(done) => {
                     // A janitor that no longer waits is ending.

@@ -94,7 +94,7 @@ impl RoomRun {
 }
 
 pub(crate) fn event_of(log: &LogEvent) -> Arc<Event> {
-    Arc::new(Event::logged(GOSSIP_UPDATE, &*log.payload, log.position))
+    Arc::new(Event::logged(GOSSIP_UPDATE, &*log.payload, log.position, log.seq))
 }
 
 #[cfg(test)]

@@ -4,20 +4,19 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use gossip_core::access::{Access, Identity, Reach};
+use gossip_core::access::{Identity, Reach};
 use gossip_core::command::{Action, Actor, Command};
 use gossip_core::status::may_set_status;
-use gossip_proto::id::{IntentId, RoomId};
-use gossip_proto::model::{Intent, Vote};
+use gossip_proto::id::RoomId;
 use gossip_proto::refusal::{Code, Refusal};
-use gossip_proto::reply::Reply;
-use gossip_proto::request::{Page, Request, RequestId};
-use gossip_store::{Cursor, Error as StoreError, JoinQuery, RecoveryChange};
+use gossip_proto::request::{Request, RequestId};
+use gossip_store::{Error as StoreError, JoinQuery, RecoveryChange};
 
 use crate::connection::Link;
 use crate::limits::{Seat, Seated};
 use crate::outbox::Asked;
 use crate::publisher::Ticket;
+use crate::reads::Reader;
 use crate::shard::Item;
 
 /// Who a session is, and what that allows: replaced as a whole when the token is refreshed.
@@ -69,7 +68,7 @@ impl Session {
     }
 
     /// Carries out a request; returns when the next may begin.
-    pub(crate) async fn request(&self, request: Request, asked: Asked) {
+    pub(crate) async fn request(&self, request: Request, mut asked: Asked) {
         let me = self.credentials();
         if me.identity.expires_at <= self.link.gateway.env.now() {
             let expired = Refusal::new(Code::TokenExpired, "the token has expired");
@@ -85,18 +84,16 @@ impl Session {
                 }
             }
             Request::LeaveRoom { room_id } => return self.leave(room_id, asked).await,
-            Request::ListGossip { room_id, page, status } => {
-                self.after_commands(self.list(&me, room_id, page, status)).await
-            }
-            Request::GetGossip { intent_id } => self
-                .after_commands(self.visible(&me, intent_id))
-                .await
-                .map(|(intent, my_vote)| Reply::OneIntent { intent, my_vote }),
-            Request::ListUpdates { intent_id, page } => {
-                self.after_commands(self.list_updates(&me, intent_id, page)).await
+            read @ (Request::ListGossip { .. } | Request::GetGossip { .. } | Request::ListUpdates { .. }) => {
+                self.after_commands(self.reader(&me).answer(read)).await
             }
             command => match self.command(&me, command) {
-                Ok(command) => return self.submit(command, asked).await,
+                Ok(command) => {
+                    if tracing::enabled!(tracing::Level::DEBUG) {
+                        asked.request_id = command.request_id.as_ref().map(|id| id.as_str().into());
+                    }
+                    return self.submit(command, asked).await;
+                }
                 Err(refusal) => Err(refusal),
             },
         };
@@ -145,45 +142,12 @@ impl Session {
         }
     }
 
-    async fn list(
-        &self,
-        me: &Credentials,
-        room: RoomId,
-        page: Page,
-        status: Option<gossip_proto::model::Status>,
-    ) -> Result<Reply, Refusal> {
-        let before = cursor(&page)?;
-        self.check(me, room).await?;
-        let paged = self.read(self.link.gateway.store.intents(room, status, page.limit, before)).await?;
-        Ok(Reply::Intents { intents: paged.items, next_before: paged.next.map(|cursor| cursor.to_string()) })
-    }
-
-    async fn list_updates(&self, me: &Credentials, intent: IntentId, page: Page) -> Result<Reply, Refusal> {
-        let before = cursor(&page)?;
-        self.visible(me, intent).await?;
-        let with_votes = me.identity.role.sees_votes();
-        let paged = self.read(self.link.gateway.store.updates(intent, with_votes, page.limit, before)).await?;
-        Ok(Reply::Updates { updates: paged.items, next_before: paged.next.map(|cursor| cursor.to_string()) })
-    }
-
-    /// The intent, unless it does not exist or is in a room without access, which look the same.
-    async fn visible(&self, me: &Credentials, id: IntentId) -> Result<(Intent, Option<Vote>), Refusal> {
-        let found = self.read(self.link.gateway.store.intent(id, me.identity.user)).await?;
-        let (intent, vote) = found.ok_or_else(Refusal::intent_not_found)?;
-        match self.check(me, intent.room_id).await {
-            Ok(()) => Ok((intent, vote)),
-            Err(refusal) if refusal.code == Code::Forbidden => Err(Refusal::intent_not_found()),
-            Err(refusal) => Err(refusal),
-        }
-    }
-
     pub(crate) async fn check(&self, me: &Credentials, room: RoomId) -> Result<(), Refusal> {
-        let is_member = match me.reach.access(room) {
-            Access::IfMember => self.read(self.link.gateway.store.is_member(room, me.identity.user)).await?,
-            Access::Granted => return Ok(()),
-            Access::NotClaimed | Access::NotAllowed => false,
-        };
-        me.reach.check(room, || is_member)
+        self.reader(me).check(room).await
+    }
+
+    fn reader<'a>(&'a self, me: &'a Credentials) -> Reader<'a> {
+        Reader { gateway: &self.link.gateway, me, peer: Some(&self.link.peer) }
     }
 
     /// Reads what the connection's own commands have written, once they are answered.
@@ -216,19 +180,9 @@ impl Session {
         kept
     }
 
-    /// Asks the store, but only for a moment if it has just failed for this connection. Requests are taken one by one:
-    /// each waiting for itself, the last would be told after many times `STORE_TIMEOUT`.
+    /// See [`Peer::unless_failing`](crate::shard::Peer::unless_failing).
     async fn unless_failing<T>(&self, asked: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-        let peer = &self.link.peer;
-        if peer.is_store_failing() {
-            let moment = self.link.gateway.config.queue.timeout / 40;
-            return tokio::time::timeout(moment, asked).await.unwrap_or_else(|_| Err(Refusal::unavailable()));
-        }
-        let answer = asked.await;
-        if matches!(&answer, Err(refusal) if refusal.code == Code::Unavailable) {
-            peer.store_failed();
-        }
-        answer
+        self.link.peer.unless_failing(self.link.gateway.config.queue.timeout, asked).await
     }
 
     async fn leave(&self, room: RoomId, asked: Asked) {
@@ -240,8 +194,4 @@ impl Session {
         }
         self.link.send(Item::Leave { id: self.link.id(), room, asked }).await;
     }
-}
-
-fn cursor(page: &Page) -> Result<Option<Cursor>, Refusal> {
-    page.before.as_deref().map(str::parse).transpose()
 }

@@ -15,7 +15,6 @@ mod run;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
 
 use gossip_core::access::Reach;
 use gossip_proto::id::{RoomId, Seq, UserId};
@@ -192,7 +191,12 @@ impl Shard {
 
     /// Queues the answer to a request.
     fn answer(&mut self, peer: &Arc<Peer>, asked: &Asked, reply: &Result<Reply, Refusal>) {
-        self.stats.answered(asked.arrived, reply.is_err(), Instant::now());
+        self.answer_of(peer, asked, reply, None);
+    }
+
+    /// Queues the answer to a command, which this transaction carried out.
+    fn answer_of(&mut self, peer: &Arc<Peer>, asked: &Asked, reply: &Result<Reply, Refusal>, commit: Option<u64>) {
+        self.stats.tell_answered(peer.id, asked, reply, commit);
         peer.outbox.reply(&asked.to, reply);
         touch(&mut self.dirty, peer);
     }
@@ -282,8 +286,8 @@ impl Shard {
     }
 
     fn answer_all(&mut self, answers: Vec<Answer>) {
-        for Answer { peer, asked, reply } in answers {
-            self.answer(&peer, &asked, &reply);
+        for Answer { peer, asked, reply, commit } in answers {
+            self.answer_of(&peer, &asked, &reply, commit);
             peer.under_way.finish(1);
         }
     }
@@ -330,7 +334,7 @@ impl Shard {
             return;
         };
         self.deadlines.remove(&(connection.deadline, id));
-        let user = connection.user;
+        let (user, protocol) = (connection.user, connection.peer.outbox.protocol());
         for room in std::mem::take(&mut connection.rooms) {
             self.unsubscribe(id, room);
         }
@@ -349,7 +353,7 @@ impl Shard {
             self.users.shrink_to_fit();
             self.rooms.shrink_to_fit();
         }
-        self.stats.closed();
+        self.stats.closed(protocol);
     }
 
     /// Ends the connections whose time is over.
@@ -372,7 +376,7 @@ impl Shard {
 
 /// What a client is told of a room that it has no longer.
 pub(crate) fn room_closed(room: RoomId, code: Code) -> Arc<Event> {
-    Arc::new(Event::new("room_closed", json!({ "roomId": room, "code": code }).to_string()))
+    Arc::new(Event::room_closed(room, code))
 }
 
 fn withdrawn() -> Refusal {

@@ -2,13 +2,19 @@
 //! so that they show what is now and not what once was.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
+use gossip_proto::refusal::{Code, Refusal};
+use gossip_proto::reply::Reply;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::directory::Directory;
+use crate::metrics::counts::{Commands, Commits};
+use crate::outbox::{Asked, Protocol};
+use crate::shard::ConnectionId;
+use crate::story;
 
 /// Milliseconds from a command's arrival to its ack.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -96,8 +102,14 @@ pub struct SlowReaders {
 /// Collects; see [`ConnectionStats`] for what comes out.
 pub(crate) struct Stats {
     started: Instant,
-    active: AtomicU64,
-    total: AtomicU64,
+    /// The same by the system's clock.
+    pub(crate) began: SystemTime,
+    active: [AtomicU64; Protocol::COUNT],
+    total: [AtomicU64; Protocol::COUNT],
+    deliveries: AtomicU64,
+    pub(crate) commands: Commands,
+    /// Told of by the commit queue.
+    pub(crate) commits: Arc<Commits>,
     lagged: AtomicU64,
     slow: AtomicU64,
     windows: Mutex<Windows>,
@@ -106,21 +118,44 @@ pub(crate) struct Stats {
 impl Stats {
     pub(crate) fn new(now: Instant) -> Self {
         let windows = Mutex::new(Windows { current: Window::new(now), previous: None });
-        let [active, total, lagged, slow] = [const { AtomicU64::new(0) }; 4];
-        Stats { started: now, active, total, lagged, slow, windows }
+        let [deliveries, lagged, slow] = [const { AtomicU64::new(0) }; 3];
+        Stats {
+            started: now,
+            began: SystemTime::now(),
+            active: Default::default(),
+            total: Default::default(),
+            deliveries,
+            commands: Commands::default(),
+            commits: Arc::default(),
+            lagged,
+            slow,
+            windows,
+        }
     }
 
-    pub(crate) fn opened(&self) {
-        self.active.fetch_add(1, Relaxed);
-        self.total.fetch_add(1, Relaxed);
+    pub(crate) fn opened(&self, protocol: Protocol) {
+        self.active[protocol as usize].fetch_add(1, Relaxed);
+        self.total[protocol as usize].fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn closed(&self) {
-        self.active.fetch_sub(1, Relaxed);
+    pub(crate) fn closed(&self, protocol: Protocol) {
+        self.active[protocol as usize].fetch_sub(1, Relaxed);
     }
 
     pub(crate) fn active(&self) -> u64 {
-        self.active.load(Relaxed)
+        Protocol::ALL.into_iter().map(|protocol| self.active_of(protocol)).sum()
+    }
+
+    pub(crate) fn active_of(&self, protocol: Protocol) -> u64 {
+        self.active[protocol as usize].load(Relaxed)
+    }
+
+    pub(crate) fn opened_of(&self, protocol: Protocol) -> u64 {
+        self.total[protocol as usize].load(Relaxed)
+    }
+
+    pub(crate) fn deliveries(&self) -> u64 {
+        self.deliveries.load(Relaxed)
     }
 
     /// A connection began to lag.
@@ -138,18 +173,34 @@ impl Stats {
     }
 
     /// A client event was answered, `arrived` being when it came.
-    pub(crate) fn answered(&self, arrived: Instant, refused: bool, now: Instant) {
-        let micros = u64::try_from(now.saturating_duration_since(arrived).as_micros()).unwrap_or(MAX_MICROS);
+    pub(crate) fn answered(&self, event: Option<&str>, refused: Option<Code>, arrived: Instant, now: Instant) {
+        let took = now.saturating_duration_since(arrived);
+        self.commands.answered(event, refused, took);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(MAX_MICROS);
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let window = windows.at(now);
         // It resizes itself, so recording cannot fail.
         let _ = window.latency.record(micros.min(MAX_MICROS));
         window.answered += 1;
-        window.refused += u64::from(refused);
+        window.refused += u64::from(refused.is_some());
+    }
+
+    /// An event of this connection was answered; `commit` is the transaction that carried it out.
+    pub(crate) fn tell_answered(
+        &self,
+        id: ConnectionId,
+        asked: &Asked,
+        reply: &Result<Reply, Refusal>,
+        commit: Option<u64>,
+    ) {
+        let (refused, now) = (reply.as_ref().err().map(|refusal| refusal.code), Instant::now());
+        self.answered(asked.to.event.as_deref(), refused, asked.arrived, now);
+        story::answered(id, asked, reply, commit, now);
     }
 
     /// So many events were queued for members.
     pub(crate) fn delivered(&self, count: u64, now: Instant) {
+        self.deliveries.fetch_add(count, Relaxed);
         self.windows.lock().unwrap_or_else(PoisonError::into_inner).at(now).delivered += count;
     }
 
@@ -173,7 +224,7 @@ impl Stats {
         let millis = |micros: u64| micros as f64 / 1000.0;
         ConnectionStats {
             active_connections: self.active(),
-            total_connections: self.total.load(Relaxed),
+            total_connections: self.total.iter().map(|total| total.load(Relaxed)).sum(),
             rooms_subscribed: directory.rooms.len() as u64,
             users_connected: directory.users.len() as u64,
             average_latency: latency.mean() / 1000.0,
@@ -191,7 +242,7 @@ impl Stats {
 }
 
 /// From `/proc/self/status`, which gives it in KiB; 0 on systems without.
-fn resident_bytes() -> u64 {
+pub(crate) fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
@@ -209,7 +260,8 @@ mod tests {
         let directory = Directory::default();
         let after = |seconds| start + Duration::from_secs(seconds);
         for n in 0..100 {
-            stats.answered(start, n < 10, start + Duration::from_millis(n));
+            let refused = (n < 10).then_some(Code::Forbidden);
+            stats.answered(Some("vote_gossip"), refused, start, start + Duration::from_millis(n));
         }
         let read = stats.read(&directory, after(10));
         assert!((read.error_rate - 0.1).abs() < 1e-9);

@@ -213,6 +213,11 @@ pub trait Store: Send + Sync + 'static {
     /// connections that can be recovered, at most `limit` of each; returns how many went.
     fn prune(&self, before: Timestamp, limit: u64) -> StoreFuture<'_, u64>;
 
+    /// What kind of database it is, in a word: for figures.
+    fn kind(&self) -> &'static str {
+        "other"
+    }
+
     /// Whether the database answers.
     fn ping(&self) -> StoreFuture<'_, ()>;
 

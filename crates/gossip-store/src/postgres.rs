@@ -278,6 +278,10 @@ impl Store for PostgresStore {
         self.write(recovery::prune(&self.inner.writers, before, limit))
     }
 
+    fn kind(&self) -> &'static str {
+        "postgres"
+    }
+
     fn ping(&self) -> StoreFuture<'_, ()> {
         self.read(read::ping(&self.inner.readers))
     }

@@ -11,6 +11,7 @@ mod order;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use gossip_core::command::Command;
@@ -20,6 +21,7 @@ use gossip_proto::reply::Outcome;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument;
 
 use self::gather::{ENOUGH, Gather};
 use crate::{Error, LogEvent, Store, StoreFuture};
@@ -56,6 +58,41 @@ pub struct Batch<T> {
     pub results: Vec<(T, Result<Outcome, Refusal>)>,
     /// The events, in the order of their positions.
     pub events: Vec<LogEvent>,
+    /// The number of the transaction, as the log names it: counted since the start, over all lanes. None where there was
+    /// no transaction of ours.
+    pub commit: Option<u64>,
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// What it did is on disk.
+    Committed,
+    /// Nothing was written.
+    Failed,
+    /// Nobody could be asked what became of it.
+    Unresolved,
+}
+
+impl End {
+    fn of<T>(result: &Result<T, Error>) -> End {
+        match result {
+            Ok(_) => End::Committed,
+            Err(Error::Unresolved(_)) => End::Unresolved,
+            Err(_) => End::Failed,
+        }
+    }
+}
+
+/// Who is told what each transaction took, for figures. A lane goes on when this returns, so it must not wait.
+pub trait Observer: Send + Sync + 'static {
+    /// A transaction of so many commands has ended.
+    fn ended(&self, commands: usize, took: Duration, end: End);
+}
+
+/// Nobody.
+impl Observer for () {
+    fn ended(&self, _: usize, _: Duration, _: End) {}
 }
 
 /// Who is told of every transaction, in the order of commits: of each event once and of none before those with lower
@@ -96,13 +133,30 @@ impl<T: Send + 'static> CommitQueue<T> {
         config: Config,
         sink: impl Sink<T>,
     ) -> Result<(CommitQueue<T>, JoinHandle<()>), Error> {
+        Self::start_observed(store, env, config, sink, Arc::new(())).await
+    }
+
+    /// As [`CommitQueue::start`], with `observer` told of each transaction.
+    ///
+    /// # Errors
+    /// As [`CommitQueue::start`].
+    pub async fn start_observed(
+        store: Arc<dyn Store>,
+        env: Arc<dyn Env>,
+        config: Config,
+        sink: impl Sink<T>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<(CommitQueue<T>, JoinHandle<()>), Error> {
         let last = store.position().await?;
         let lanes = config.lanes.max(1);
         let mut tasks = JoinSet::new();
         let (decided, to_publish) = mpsc::channel(lanes);
+        let commits = Arc::new(AtomicU64::new(0));
         let start_lane = |_| {
             let (sender, queue) = mpsc::channel(config.capacity.max(1));
-            let lane = Lane { store: Arc::clone(&store), env: Arc::clone(&env), config, decided: decided.clone() };
+            let (store, env, decided) = (Arc::clone(&store), Arc::clone(&env), decided.clone());
+            let (observer, commits) = (Arc::clone(&observer), Arc::clone(&commits));
+            let lane = Lane { store, env, config, decided, observer, commits };
             tasks.spawn(lane.run(queue));
             sender
         };
@@ -112,6 +166,12 @@ impl<T: Send + 'static> CommitQueue<T> {
         // The end of all, or of one by a panic, which then ends the others.
         let ended = tokio::spawn(async move { while let Some(Ok(())) = tasks.join_next().await {} });
         Ok((CommitQueue { lanes }, ended))
+    }
+
+    /// How many commands wait for a transaction to take them.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.max_capacity() - lane.capacity()).sum()
     }
 
     /// Hands a command in. Commands of one user are carried out in the order of their submission.
@@ -131,6 +191,9 @@ struct Lane<T> {
     env: Arc<dyn Env>,
     config: Config,
     decided: mpsc::Sender<order::Decided<T>>,
+    observer: Arc<dyn Observer>,
+    /// Transactions begun, over all lanes.
+    commits: Arc<AtomicU64>,
 }
 
 impl<T: Send> Lane<T> {
@@ -166,10 +229,17 @@ impl<T: Send> Lane<T> {
             let batch = std::mem::replace(&mut next, Vec::with_capacity(self.config.max_batch));
             let (commands, tickets): (Vec<_>, Vec<_>) =
                 batch.into_iter().map(|waiting| (waiting.command, waiting.ticket)).unzip();
-            let committing = self.store.commit(&commands, &*self.env);
+            let commit = self.commits.fetch_add(1, Relaxed) + 1;
+            let span = tracing::debug_span!("commit", commit, commands = commands.len());
+            let began = Instant::now();
+            let committing = Box::pin(self.store.commit(&commands, &*self.env).instrument(span));
             let Ok(committed) = self.attend(committing, &mut queue, &mut next).await else { return };
+            let (took, end) = (began.elapsed(), End::of(&committed));
+            self.observer.ended(commands.len(), took, end);
+            let (events, ms) = (committed.as_ref().map_or(0, |done| done.events.len()), took.as_secs_f64() * 1e3);
+            tracing::debug!(commit, commands = commands.len(), events, ms, ?end, "a transaction ended");
             is_failing = committed.is_err();
-            if self.tell(tickets, committed).await.is_err() {
+            if self.tell(commit, tickets, committed).await.is_err() {
                 return;
             }
         }
@@ -236,23 +306,31 @@ impl<T: Send> Lane<T> {
             return Ok(());
         }
         let results = late.into_iter().map(|waiting| (waiting.ticket, Err(Refusal::unavailable()))).collect();
-        self.publish(order::Decided { results, events: Vec::new(), is_in_doubt: false }).await
+        self.publish(order::Decided { results, events: Vec::new(), is_in_doubt: false, commit: None }).await
     }
 
-    async fn tell(&self, tickets: Vec<T>, committed: Result<crate::Committed, Error>) -> Result<(), Closed> {
+    async fn tell(
+        &self,
+        commit: u64,
+        tickets: Vec<T>,
+        committed: Result<crate::Committed, Error>,
+    ) -> Result<(), Closed> {
+        let commit = Some(commit);
         let decided = match committed {
             Ok(committed) => order::Decided {
                 results: tickets.into_iter().zip(committed.results).collect(),
                 events: committed.events,
                 is_in_doubt: false,
+                commit,
             },
             Err(error) => {
-                tracing::error!(error = chain(&error), commands = tickets.len(), "a batch of commands failed");
+                tracing::error!(error = chain(&error), commit, commands = tickets.len(), "a batch of commands failed");
                 let refusal = refusal_of(&error);
                 order::Decided {
                     results: tickets.into_iter().map(|ticket| (ticket, Err(refusal.clone()))).collect(),
                     events: Vec::new(),
                     is_in_doubt: matches!(error, Error::Unresolved(_)),
+                    commit,
                 }
             }
         };

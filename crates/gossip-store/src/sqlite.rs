@@ -219,6 +219,10 @@ impl Store for SqliteStore {
         Box::pin(recovery::prune(&self.writer, before, limit))
     }
 
+    fn kind(&self) -> &'static str {
+        "sqlite"
+    }
+
     fn ping(&self) -> StoreFuture<'_, ()> {
         Box::pin(read::ping(&self.readers))
     }

@@ -2,8 +2,10 @@
 //! ([`plain`]) and the HTTP paths ([`service`]), each a thin translation to and from a
 //! [`Connection`](gossip_hub::Connection). What an event means is decided in gossip-hub and gossip-core.
 
+mod api;
+mod console;
 mod dev;
-mod manage;
+mod metrics;
 pub mod plain;
 pub mod service;
 pub mod sockets;

@@ -88,7 +88,7 @@ impl Process {
     }
 
     /// What it has said, in all its lives.
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         read_to_string(self.folder.path().join("log")).unwrap()
     }
 

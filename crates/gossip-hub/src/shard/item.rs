@@ -20,6 +20,8 @@ pub(crate) struct Answer {
     pub(crate) peer: Arc<Peer>,
     pub(crate) asked: Asked,
     pub(crate) reply: Result<Reply, Refusal>,
+    /// The transaction that carried it out.
+    pub(crate) commit: Option<u64>,
 }
 
 /// What became of the first half of a join.

@@ -13,6 +13,7 @@ use super::{ConnectionId, Order, Peer, Progress, Replayed, Shard, Snapshot, Subs
 use crate::event::Event;
 use crate::outbox::Asked;
 use crate::run::RoomRun;
+use crate::story;
 
 /// Events kept for one member of a room. With more they are let go, and read from the log when it is ready for them.
 pub(super) const MAX_KEPT: usize = 1024;
@@ -379,5 +380,6 @@ impl Shard {
         }
         self.unsubscribe(id, room);
         self.tell(id, &super::room_closed(room, code));
+        story::room_closed(id, room, code);
     }
 }

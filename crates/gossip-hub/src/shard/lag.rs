@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 use super::joining::{Member, Membership};
 use super::{ConnectionId, Peer, Progress, Replayed, Shard, touch};
 use crate::event::Event;
+use crate::story;
 
 /// Events kept while the log is read, so that a room in which much happens is caught up with.
 const MAX_KEPT: usize = 128;
@@ -192,7 +193,7 @@ impl Shard {
                 }
             }
             self.stats.lagged();
-            tracing::debug!(connection = peer.id.0, "lags: its client does not take what it is sent");
+            story::lags(peer.id);
             self.to_refill.push(peer);
         }
     }
@@ -283,7 +284,7 @@ impl Shard {
             peer.event(&custom.event);
         }
         peer.all_refilled();
-        tracing::debug!(connection = id.0, "does not lag any more");
+        story::caught_up(id);
     }
 
     pub(super) fn lagging_after(&self, id: ConnectionId, room: RoomId) -> Option<Seq> {

@@ -3,9 +3,10 @@
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gossip_proto::id::{Pid, RoomId, Seq};
+use gossip_proto::refusal::{Code, Refusal};
 use gossip_store::{Position, RecoveryChange};
 
 use crate::event::Event;
@@ -188,9 +189,26 @@ impl Peer {
     }
 
     /// Whether the store failed for this connection a moment ago: then what it asks next is not to wait for it as long again.
-    pub(crate) fn is_store_failing(&self) -> bool {
+    fn is_store_failing(&self) -> bool {
         let failed = self.failed.load(Relaxed);
         failed > 0 && millis().saturating_sub(failed) < FAILING_MS
+    }
+
+    /// Asks the store, but only for a moment if it has just failed for this connection. Requests are taken one by one:
+    /// each waiting for itself, the last would be told after many times `timeout`.
+    pub(crate) async fn unless_failing<T>(
+        &self,
+        timeout: Duration,
+        asked: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        if self.is_store_failing() {
+            return tokio::time::timeout(timeout / 40, asked).await.unwrap_or_else(|_| Err(Refusal::unavailable()));
+        }
+        let answer = asked.await;
+        if matches!(&answer, Err(refusal) if refusal.code == Code::Unavailable) {
+            self.store_failed();
+        }
+        answer
     }
 
     /// Queues an event in the order of positions.

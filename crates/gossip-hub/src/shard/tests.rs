@@ -9,13 +9,14 @@ mod withdrawn;
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::*;
 use crate::offset::Offset;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Protocol};
 use crate::run::Run;
 
 /// Writes down what reaches it.
@@ -100,7 +101,7 @@ impl Bench {
     fn open_as(&mut self, id: u64, tracked: Option<Tracked>) -> Recorder {
         let recorder = Recorder::default();
         let peer = Arc::new(Peer::new(ConnectionId(id), Box::new(recorder.clone()), tracked));
-        self.stats.opened();
+        self.stats.opened(Protocol::Custom);
         self.shard.handle(Item::Open { peer, authenticate_by: Timestamp::from_millis(1_000) });
         self.authenticate(id, Reach::All);
         recorder
@@ -184,7 +185,7 @@ impl Bench {
 }
 
 fn asked() -> Asked {
-    Asked { to: ReplyTo::NOBODY, arrived: Instant::now() }
+    Asked::new(ReplyTo::NOBODY, 1)
 }
 
 fn event(seq: u64) -> Arc<Event> {

@@ -26,6 +26,8 @@ pub(super) struct Decided<T> {
     pub(super) events: Vec<LogEvent>,
     /// There may be events in the log that the lane does not know of.
     pub(super) is_in_doubt: bool,
+    /// See [`Batch::commit`].
+    pub(super) commit: Option<u64>,
 }
 
 /// What the log has that was not told of.
@@ -61,7 +63,7 @@ pub(super) async fn publish<T: Send + 'static>(
         }
         tokio::select! {
             next = decided.recv() => {
-                let Some(Decided { results, mut events, is_in_doubt }) = next else { return };
+                let Some(Decided { results, mut events, is_in_doubt, commit }) = next else { return };
                 let end = events.last().map_or(last, |event| event.position);
                 let is_next = events.first().is_none_or(|event| event.position.0 <= last.0 + 1);
                 doubts += u64::from(is_in_doubt);
@@ -76,7 +78,7 @@ pub(super) async fn publish<T: Send + 'static>(
                     events.retain(|event| event.position > last);
                     last = last.max(end);
                 }
-                sink.committed(Batch { results, events }).await;
+                sink.committed(Batch { results, events, commit }).await;
             }
             read = async { match &mut reading { Some(reading) => reading.await, None => pending().await } } => {
                 reading = None;
@@ -89,7 +91,7 @@ pub(super) async fn publish<T: Send + 'static>(
                         });
                         last = events.last().map_or(last, |event| event.position);
                         if !events.is_empty() {
-                            sink.committed(Batch { results: Vec::new(), events }).await;
+                            sink.committed(Batch { results: Vec::new(), events, commit: None }).await;
                         } else if let (Some(known), None) = (behind, end) {
                             // Pruned before it was told of: the process slept for the log's retention.
                             last = last.max(known.to);

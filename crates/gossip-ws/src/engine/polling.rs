@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use gossip_proto::engineio::{MAX_PACKETS, Packet, SEPARATOR, decode_payload};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, Response, StatusCode};
 use tokio::sync::oneshot;
@@ -15,7 +14,7 @@ use super::driver::{Inbound, Posted};
 use super::server::{BAD_REQUEST, UNKNOWN_SID};
 use super::session::Polled;
 use super::{CloseReason, Config, Session};
-use crate::http::{Body, content, empty};
+use crate::http::{Body, RequestBody, content, empty};
 use crate::transport::OVERSIZE_FACTOR;
 
 /// How long a poll waits during an upgrade. Not at all would do; a moment lets the end of the upgrade overtake a poll
@@ -62,7 +61,7 @@ impl Drop for Waiting<'_> {
 }
 
 /// Answers a POST, when all its packets are handled or that needs the client to go on.
-pub(super) async fn post(session: &Session, req: Request<Incoming>) -> Response<Body> {
+pub(super) async fn post<B: RequestBody>(session: &Session, req: Request<B>) -> Response<Body> {
     let inbox = match session.begin_post() {
         Ok(inbox) => inbox,
         Err(Polled::Unknown) if session.has_farewell() => return posted(),
@@ -124,7 +123,7 @@ enum Refused {
     Bad(CloseReason),
 }
 
-async fn receive(req: Request<Incoming>, config: &Config) -> Result<String, Refused> {
+async fn receive<B: RequestBody>(req: Request<B>, config: &Config) -> Result<String, Refused> {
     // Version 4 of the protocol has binary as base64 only.
     let is_binary = |value: &hyper::header::HeaderValue| value.as_bytes().starts_with(b"application/octet-stream");
     if req.headers().get(CONTENT_TYPE).is_some_and(is_binary) {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gossip_proto::engineio::Handshake;
-use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::mpsc;
@@ -16,7 +15,7 @@ use super::link::{Link, Polling};
 use super::registry::{Registry, Running};
 use super::session::Dialect;
 use super::{App, CloseReason, Config, Frame, Headers, Session, SessionId, polling, probe};
-use crate::http::{Body, empty, json};
+use crate::http::{Body, RequestBody, empty, json};
 use crate::transport::{self, Upgrading};
 
 /// POSTs that were answered before they were handled, and the WebSocket that may follow them.
@@ -107,7 +106,7 @@ impl<A: App> Server<A> {
     }
 
     /// Answers a request for [`Config::path`]. The future is to be dropped when the client goes away, which hyper does.
-    pub async fn handle(self: &Arc<Self>, req: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    pub async fn handle<B: RequestBody>(self: &Arc<Self>, req: Request<B>, peer: SocketAddr) -> Response<Body> {
         if req.method() == Method::OPTIONS {
             return self.config.cors.preflight(req.headers(), "GET,POST");
         }
@@ -121,14 +120,22 @@ impl<A: App> Server<A> {
     }
 
     /// Answers a WebSocket upgrade of a client that speaks no Engine.IO: its frames are the messages, as they are.
-    pub async fn handle_plain(self: &Arc<Self>, mut req: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    pub async fn handle_plain<B: RequestBody>(
+        self: &Arc<Self>,
+        mut req: Request<B>,
+        peer: SocketAddr,
+    ) -> Response<Body> {
         if !self.config.cors.allows(req.headers()) {
             return empty(StatusCode::FORBIDDEN);
         }
         self.open_websocket(&mut req, peer, Dialect::Plain)
     }
 
-    async fn route(self: &Arc<Self>, mut req: Request<Incoming>, peer: SocketAddr) -> Result<Response<Body>, Refusal> {
+    async fn route<B: RequestBody>(
+        self: &Arc<Self>,
+        mut req: Request<B>,
+        peer: SocketAddr,
+    ) -> Result<Response<Body>, Refusal> {
         let query = Query::parse(req.uri().query().unwrap_or_default())?;
         let websocket = match query.transport {
             Some("polling") => false,
@@ -182,7 +189,7 @@ impl<A: App> Server<A> {
         if self.config.cors.allows(headers) { Ok(()) } else { Err(FORBIDDEN) }
     }
 
-    fn open_polling(self: &Arc<Self>, req: &Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    fn open_polling<B>(self: &Arc<Self>, req: &Request<B>, peer: SocketAddr) -> Response<Body> {
         let pass = match self.app.admit(req.headers(), peer) {
             Ok(pass) => pass,
             Err(refused) => return *refused,
@@ -199,12 +206,7 @@ impl<A: App> Server<A> {
         polling::packets(handshake)
     }
 
-    fn open_websocket(
-        self: &Arc<Self>,
-        req: &mut Request<Incoming>,
-        peer: SocketAddr,
-        dialect: Dialect,
-    ) -> Response<Body> {
+    fn open_websocket<B>(self: &Arc<Self>, req: &mut Request<B>, peer: SocketAddr, dialect: Dialect) -> Response<Body> {
         let pass = match self.app.admit(req.headers(), peer) {
             Ok(pass) => pass,
             Err(refused) => return *refused,

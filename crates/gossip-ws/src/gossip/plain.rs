@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use gossip_core::access::Identity;
-use gossip_hub::{Close, Connection, Event, Gateway, Outbox, ReplyTo, Run, Wire};
+use gossip_hub::{Close, Connection, Event, Gateway, Outbox, Protocol, ReplyTo, Run, Wire};
 use gossip_proto::engineio::Message;
 use gossip_proto::plain::{decode, encode_event, encode_reply};
 use gossip_proto::refusal::{Code, Refusal};
@@ -133,6 +133,10 @@ impl PlainOutbox {
 }
 
 impl Outbox for PlainOutbox {
+    fn protocol(&self) -> Protocol {
+        Protocol::Plain
+    }
+
     fn event(&self, event: &Arc<Event>) {
         self.0.queue(&[frame(event, Wire::Plain, text)]);
     }

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gossip_core::access::Role;
+use gossip_core::access::Identity;
 use gossip_hub::Gateway;
 use gossip_proto::refusal::{Code, Refusal};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, AUTHORIZATION, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 
+use super::api::{self, Route};
 use super::dev::{Dev, DevTokens};
 use super::json;
-use super::manage::{self, Route};
+use super::metrics;
 use super::plain::{GossipPlain, bearer};
 use super::sockets::GossipSockets;
 use crate::engine::{self, CloseReason, PacketRate, Pass, Server};
@@ -134,9 +135,9 @@ impl GossipService {
     async fn own(&self, req: &Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let path = req.uri().path();
         match path {
-            "/healthz" | "/readyz" | "/v1/stats" => {}
+            "/healthz" | "/readyz" | "/metrics" => {}
             "/dev/token" if self.dev.is_some() => {}
-            _ => return refusal(&Refusal::new(Code::NotFound, "there is nothing here")),
+            _ => return refusal(&nothing_here()),
         }
         if !matches!(*req.method(), Method::GET | Method::HEAD) {
             let mut response = http::empty(StatusCode::METHOD_NOT_ALLOWED);
@@ -145,40 +146,40 @@ impl GossipService {
         }
         match (path, &self.dev) {
             ("/healthz", _) => http::content(StatusCode::OK, "text/plain", "ok\n"),
+            ("/metrics", _) => metrics::answer(&self.gateway, self.panics()).await,
             ("/readyz", _) if self.gateway.is_ready().await => http::content(StatusCode::OK, "text/plain", "ready\n"),
             ("/readyz", _) => http::content(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ready\n"),
-            (_, Some(dev)) if path == "/dev/token" => dev.token(peer, req.headers(), req.uri().query()),
-            _ => match self.authorise(req.headers(), peer.ip()) {
-                Ok(()) => http::json(StatusCode::OK, json(&self.gateway.connection_stats())),
-                Err(refused) => refusal(&refused),
-            },
+            (_, Some(dev)) => dev.token(peer, req.headers(), req.uri().query()),
+            // Not reached: without dev its path is not one.
+            (_, None) => refusal(&nothing_here()),
         }
     }
 
-    /// What services and admins manage.
-    async fn managed(&self, route: Route<'_>, req: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    /// What needs a token.
+    async fn api(&self, route: Route<'_>, req: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         if let Some(response) = route.refuse_method(req.method()) {
             return response;
         }
-        match self.authorise(req.headers(), peer.ip()) {
-            Ok(()) => route.answer(&self.gateway, req, self.max_payload).await,
+        let authorised = self.identity(req.headers(), peer.ip()).and_then(|who| route.admit(&who).map(|()| who));
+        match authorised {
+            Ok(identity) => route.answer(&self.gateway, &identity, req, self.max_payload).await,
             Err(refused) => {
                 if refused.code != Code::RateLimited {
-                    tracing::info!(%peer, code = ?refused.code, "a call of a service was refused");
+                    tracing::info!(%peer, code = ?refused.code, "a call over HTTP was refused");
                 }
                 refusal(&refused)
             }
         }
     }
 
-    /// Lets services and admins through (contract §6).
-    fn authorise(&self, headers: &HeaderMap, address: IpAddr) -> Result<(), Refusal> {
+    fn identity(&self, headers: &HeaderMap, address: IpAddr) -> Result<Identity, Refusal> {
         let header = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
-        match bearer(&self.gateway, header, address)?.ok_or_else(Refusal::not_authenticated)?.role {
-            Role::Admin | Role::Service => Ok(()),
-            Role::User => Err(Refusal::new(Code::Forbidden, "only a service or an admin may ask for this")),
-        }
+        bearer(&self.gateway, header, address)?.ok_or_else(Refusal::not_authenticated)
     }
+}
+
+fn nothing_here() -> Refusal {
+    Refusal::new(Code::NotFound, "there is nothing here")
 }
 
 impl Service for GossipService {
@@ -202,13 +203,13 @@ impl Service for GossipService {
             return self.plain.handle_plain(req, peer).await;
         }
         let uri = req.uri().clone();
-        let route = manage::route(uri.path());
+        let route = api::route(uri.path());
         if req.method() == Method::OPTIONS {
             return self.cors.preflight(req.headers(), route.map_or("GET", Route::methods));
         }
         let origin = req.headers().get(ORIGIN).cloned();
         let mut response = match route {
-            Some(route) => self.managed(route, req, peer).await,
+            Some(route) => self.api(route, req, peer).await,
             None => self.own(&req, peer).await,
         };
         self.cors.apply(origin.as_ref(), response.headers_mut());

@@ -6,7 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use gossip_core::access::Identity;
-use gossip_hub::{Close, Connection, Event as HubEvent, Gateway, Offset, Outbox, RECOVERY, ReplyTo, Run, Wire};
+use gossip_hub::{
+    Close, Connection, Event as HubEvent, Gateway, Offset, Outbox, Protocol, RECOVERY, ReplyTo, Run, Wire,
+};
 use gossip_proto::id::{RoomId, Seq};
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
@@ -225,6 +227,14 @@ impl SocketOutbox {
 }
 
 impl Outbox for SocketOutbox {
+    fn protocol(&self) -> Protocol {
+        Protocol::SocketIo
+    }
+
+    fn sid(&self) -> Option<String> {
+        Some(self.socket.id().to_string())
+    }
+
     fn event(&self, event: &Arc<HubEvent>) {
         self.socket.queue(&[frame(event, Wire::SocketIo, text)]);
     }

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use hyper::body::Incoming as RequestBody;
 use hyper::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
@@ -43,10 +42,7 @@ pub fn is_upgrade(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// The answer for a request that does not fulfil RFC 6455 §4.2.1: 400, or 426 where only the version is wrong.
-pub fn accept(
-    req: &mut Request<RequestBody>,
-    limits: Limits,
-) -> Result<(Response<Body>, Upgrading), Box<Response<Body>>> {
+pub fn accept<B>(req: &mut Request<B>, limits: Limits) -> Result<(Response<Body>, Upgrading), Box<Response<Body>>> {
     let headers = req.headers();
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
     let valid = req.method() == Method::GET

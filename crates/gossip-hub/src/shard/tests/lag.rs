@@ -9,7 +9,7 @@ use super::*;
 use crate::recoveries::Notes;
 
 fn at(room: RoomId, seq: u64, position: u64) -> (RoomId, u64, Arc<Event>) {
-    (room, seq, Arc::new(Event::logged("e", seq.to_string(), Position(position))))
+    (room, seq, Arc::new(Event::logged("e", seq.to_string(), Position(position), Seq(seq))))
 }
 
 fn custom(data: &str) -> Arc<Event> {

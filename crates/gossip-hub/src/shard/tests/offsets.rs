@@ -11,7 +11,7 @@ fn at(room: RoomId, seq: u64, position: u64) -> (RoomId, u64, u64) {
 }
 
 fn logged(seq: u64, position: u64) -> Arc<Event> {
-    Arc::new(Event::logged("e", seq.to_string(), Position(position)))
+    Arc::new(Event::logged("e", seq.to_string(), Position(position), Seq(seq)))
 }
 
 impl Bench {

@@ -28,7 +28,7 @@ impl Bench {
 
     fn answer(&self, id: u64) -> Answer {
         let peer = Arc::clone(&self.shard.connections[&ConnectionId(id)].peer);
-        Answer { peer, asked: asked(), reply: Err(Refusal::unavailable()) }
+        Answer { peer, asked: asked(), reply: Err(Refusal::unavailable()), commit: None }
     }
 
     /// Who has something that was not flushed.

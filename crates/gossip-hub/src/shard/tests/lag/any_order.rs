@@ -198,7 +198,8 @@ impl World {
             let room = self.rng.room();
             let seq = self.last(room).0 + 1;
             let position = Position(self.log.len() as u64 + 1);
-            self.log.push((room, seq, Arc::new(Event::logged("e", format!("{room} {seq}"), position))));
+            let event = Event::logged("e", format!("{room} {seq}"), position, Seq(seq));
+            self.log.push((room, seq, Arc::new(event)));
         }
     }
 
