@@ -24,6 +24,10 @@ pub(crate) enum Error {
     NoTarget { name: String, known: Vec<String> },
     /// The temporary Postgres did not start.
     Postgres(gossip_test_postgres::Error),
+    /// What a program of ours printed is not the document that it should be.
+    Document(String),
+    /// What is generated is not as it would be generated now.
+    Stale { file: &'static str, command: &'static str },
     /// A named step failed.
     Step { name: &'static str, source: Box<Error> },
 }
@@ -53,6 +57,8 @@ impl fmt::Display for Error {
                 write!(f, "no fuzz target is called {name} (there are {})", known.join(", "))
             }
             Self::Postgres(_) => write!(f, "could not start a temporary Postgres"),
+            Self::Document(what) => write!(f, "the server's document cannot be read: {what}"),
+            Self::Stale { file, command } => write!(f, "{file} is not what it should be; `{command}` makes it so"),
             Self::Step { name, .. } => write!(f, "the step `{name}` failed"),
         }
     }
@@ -67,6 +73,8 @@ impl std::error::Error for Error {
             Self::Failed { .. }
             | Self::Missing { .. }
             | Self::Metadata(_)
+            | Self::Document(_)
+            | Self::Stale { .. }
             | Self::NoTarget { .. }
             | Self::Nonconforming { .. }
             | Self::Untidy(_) => None,

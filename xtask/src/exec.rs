@@ -78,6 +78,18 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Error> {
     if status.success() { Ok(()) } else { Err(Error::Failed { line: line(command), status: status.to_string() }) }
 }
 
+/// Prints the command, runs it, and answers what it prints; fails unless it succeeds.
+pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>, Error> {
+    println!("$ {}", line(command));
+    let output = command.stderr(Stdio::inherit()).output().map_err(start(command))?;
+    let status = output.status;
+    if status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(Error::Failed { line: line(command), status: status.to_string() })
+    }
+}
+
 /// Like [`run`], for what downloads: a failure for want of a network is [`Error::Missing`], not a failure of ours.
 pub(crate) fn run_online(command: &mut Command) -> Result<(), Error> {
     println!("$ {}", line(command));

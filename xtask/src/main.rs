@@ -13,9 +13,11 @@ mod migrate;
 mod needs;
 mod peers;
 mod postgres;
+mod proxies;
 mod steps;
 mod test;
 mod tidy;
+mod types;
 
 use std::{error::Error as _, process::ExitCode};
 
@@ -39,6 +41,8 @@ enum Command {
     Ci(ci::Args),
     /// What lints cannot check: arrows between crates, file headers, names in the documentation
     Tidy,
+    /// The TypeScript types of the events, `clients/types`, from the server's AsyncAPI document
+    Types(types::Args),
     /// Bring the configured database up to date: `gossipd migrate` with this environment
     Migrate,
     /// Every decoder, and whole sessions, fed with what no client would send: `cargo xtask fuzz session --seconds 600`
@@ -50,6 +54,9 @@ enum Command {
     Postgres(postgres::Args),
     /// Autobahn's WebSocket suite against our framing; it needs a Python 2.7
     Autobahn(autobahn::Args),
+    /// gossipd behind nginx and HAProxy, as deploy/ configures them: clients over every transport, and 10,000 that come
+    /// and go
+    Proxies(proxies::Args),
     /// Load on a running server, or on one of its own: `cargo xtask loadtest votes`, and `… votes --help`
     Loadtest(loadtest::Args),
 }
@@ -65,10 +72,12 @@ fn dispatch(command: Command) -> Result<ExitCode, Error> {
         Command::Ci(args) => ci::run(&Workspace::load()?, &args)?,
         Command::Autobahn(args) => autobahn::run(&Workspace::load()?, &args)?,
         Command::Tidy => tidy::run(&Workspace::load()?)?,
+        Command::Types(args) => types::run(&Workspace::load()?, &args)?,
         Command::Fuzz(args) => fuzz::run(&Workspace::load()?, &args)?,
         Command::Deny => deny::run(&Workspace::load()?, false)?,
         Command::Migrate => return migrate::run(),
         Command::Postgres(args) => return postgres::run(&args),
+        Command::Proxies(args) => proxies::run(&Workspace::load()?, &args)?,
         Command::Loadtest(args) => return loadtest::run(&Workspace::load()?, &args),
     }
     Ok(ExitCode::SUCCESS)
@@ -98,7 +107,7 @@ mod tests {
         Cli::command().debug_assert();
         assert_eq!(
             command_names(),
-            ["test", "ci", "tidy", "migrate", "fuzz", "deny", "postgres", "autobahn", "loadtest"]
+            ["test", "ci", "tidy", "types", "migrate", "fuzz", "deny", "postgres", "autobahn", "proxies", "loadtest"]
         );
     }
     #[test]

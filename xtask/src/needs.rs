@@ -65,6 +65,13 @@ pub(crate) const NPM: Need = Need {
     how: "apt-get install npm (it comes with the installer of nodejs.org)",
     from: Source::Apt(&["npm"]),
 };
+/// For the console's tests.
+pub(crate) const CHROMIUM: Need = Need {
+    what: "chromium",
+    probe: Probe::Succeeds(&["chromium", "--version"]),
+    how: "apt-get install chromium",
+    from: Source::Apt(&["chromium"]),
+};
 pub(crate) const PYTHON: Need = Need {
     what: "python3",
     probe: Probe::Succeeds(&["python3", "--version"]),
@@ -91,6 +98,30 @@ pub(crate) const POSTGRES: Need = Need {
     how: "apt-get install postgresql, or the installer of postgresql.org",
     from: Source::Apt(&["postgresql"]),
 };
+
+/// Debian's package starts it as well, with a page that says so.
+pub(crate) const NGINX: Need = Need {
+    what: "nginx",
+    probe: Probe::Succeeds(&["env", SYSTEM_PATH, "nginx", "-v"]),
+    how: "apt-get install nginx",
+    from: Source::Apt(&["nginx"]),
+};
+pub(crate) const HAPROXY: Need = Need {
+    what: "haproxy",
+    probe: Probe::Succeeds(&["env", SYSTEM_PATH, "haproxy", "-v"]),
+    how: "apt-get install haproxy",
+    from: Source::Apt(&["haproxy"]),
+};
+/// For a certificate of a proxy under test.
+pub(crate) const OPENSSL: Need = Need {
+    what: "openssl",
+    probe: Probe::Succeeds(&["openssl", "version"]),
+    how: "apt-get install openssl",
+    from: Source::Apt(&["openssl"]),
+};
+
+/// Where services are, which a user's own path may leave out.
+const SYSTEM_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl Need {
     /// Answers [`Error::Missing`] if the tool is not there and, when `install` is set, could not be had.

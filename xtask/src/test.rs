@@ -8,8 +8,9 @@ use crate::{
     exec::{self, Workspace},
     fuzz, needs, peers,
     postgres::Shared,
+    proxies,
     steps::{self, Step},
-    tidy,
+    tidy, types,
 };
 
 #[derive(clap::Args)]
@@ -37,6 +38,10 @@ enum Part {
     Unit,
     /// gossipd through npm's socket.io-client
     Js,
+    /// The console in a headless Chromium
+    Browser,
+    /// gossipd behind nginx and HAProxy, as deploy/ configures them
+    Proxies,
     /// gossipd through PyPI's python-socketio
     Python,
 }
@@ -91,11 +96,18 @@ fn all<'a>(
             exec::run(postgres.lend(workspace, install, &mut workspace.cargo(&["test", "--workspace"]))?)
         }));
     }
-    if chosen(Part::Js) || chosen(Part::Python) {
+    if [Part::Js, Part::Browser, Part::Proxies, Part::Python].into_iter().any(chosen) {
         steps.push(Step::new("build", || exec::run(&mut workspace.cargo(&["build", "-p", "gossipd"]))));
     }
     if chosen(Part::Js) {
+        steps.push(Step::new("types", || types::check(workspace)));
         steps.push(Step::new("js", move || js(workspace, postgres, install)));
+    }
+    if chosen(Part::Browser) {
+        steps.push(Step::new("browser", move || browser(workspace, install)));
+    }
+    if chosen(Part::Proxies) {
+        steps.push(Step::new("proxies", move || proxies::briefly(workspace, install)));
     }
     if chosen(Part::Python) {
         steps.push(Step::new("python", move || python(workspace, postgres, install)));
@@ -104,18 +116,36 @@ fn all<'a>(
 }
 
 fn js(workspace: &Workspace, postgres: &Shared, install: bool) -> Result<(), Error> {
+    let mut test = npm_with_clients(workspace, install)?;
+    exec::run(postgres.lend(workspace, install, test.arg("test"))?)
+}
+
+fn browser(workspace: &Workspace, install: bool) -> Result<(), Error> {
+    needs::CHROMIUM.require(workspace, install)?;
+    exec::run(npm(workspace, install, "tests/browser")?.arg("test"))
+}
+
+/// `npm` in the folder of the tests that use the stock client, which is there, upon the daemon that is built.
+pub(crate) fn npm_with_clients(workspace: &Workspace, install: bool) -> Result<Command, Error> {
+    npm(workspace, install, "tests/js")
+}
+
+/// `npm` in a folder of tests, once what the folder asks for is installed.
+fn npm(workspace: &Workspace, install: bool, folder: &str) -> Result<Command, Error> {
     needs::NODE.require(workspace, install)?;
     needs::NPM.require(workspace, install)?;
-    let folder = workspace.root.join("tests/js");
-    let npm = |args: &[&str]| {
+    let folder = workspace.root.join(folder);
+    let npm = || {
         let mut command = workspace.program("npm");
-        command.args(args).current_dir(&folder);
+        command.current_dir(&folder);
         command
     };
     if is_older(&folder.join("node_modules/.package-lock.json"), &folder.join("package-lock.json"))? {
-        exec::run_online(&mut npm(&["ci"]))?;
+        exec::run_online(npm().arg("ci"))?;
     }
-    exec::run(postgres.lend(workspace, install, npm(&["test"]).env("GOSSIPD_BIN", workspace.gossipd()))?)
+    let mut command = npm();
+    command.env("GOSSIPD_BIN", workspace.gossipd());
+    Ok(command)
 }
 
 fn python(workspace: &Workspace, postgres: &Shared, install: bool) -> Result<(), Error> {

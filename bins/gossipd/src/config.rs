@@ -309,4 +309,32 @@ mod tests {
             assert!(help.text.contains(&format!("[env: {name}]")), "{name} in {}", help.text);
         }
     }
+
+    #[test]
+    fn the_operators_page_has_every_variable_with_its_default() {
+        let page = include_str!("../../../docs/operating.md");
+        let (_, rows) = page.split_once("\n## Variables\n").unwrap();
+        let (rows, _) = rows.split_once("\n## ").unwrap();
+        let code = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        let rows: Vec<_> = rows
+            .lines()
+            .filter_map(|row| {
+                let mut cells = row.strip_prefix("| `").map(|_| row)?.split('|').skip(1);
+                Some((code(cells.next()?), code(cells.next()?)))
+            })
+            .collect();
+        let mut known: Vec<_> = HARMFUL_TO_IGNORE.iter().map(|(name, _)| (*name).to_owned()).collect();
+        for arg in Cli::command().get_arguments() {
+            let Some(name) = arg.get_env().and_then(|name| name.to_str()) else { continue };
+            let (_, defaults) = rows.iter().find(|(names, _)| names.iter().any(|found| found == name)).expect(name);
+            for default in arg.get_default_values().iter().filter_map(|value| value.to_str()) {
+                let is_told = default.is_empty() || defaults.iter().any(|found| found == default);
+                assert!(is_told, "{name}: {default} in {defaults:?}");
+            }
+            known.push(name.to_owned());
+        }
+        for name in rows.iter().flat_map(|(names, _)| names) {
+            assert!(known.contains(name), "there is no {name}");
+        }
+    }
 }

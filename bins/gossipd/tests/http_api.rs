@@ -80,25 +80,29 @@ async fn events_are_those_of_the_log_and_page_by_seq() {
     let mut client = server.client("user").await;
     client.call("join_room", json!({ "roomId": room })).await;
     let mut live = Vec::new();
+    // More than one answer has, by bytes, and more than one page of the log.
     for count in 0..200 {
-        client.call("new_gossip", json!({ "roomId": room, "content": count.to_string() })).await;
+        let content = format!("{count} {}", "\u{1f5e3}".repeat(if count < 100 { 0 } else { 1_900 }));
+        client.call("new_gossip", json!({ "roomId": room, "content": content.trim() })).await;
         live.push(client.event().await.1);
     }
     let target = format!("/v1/rooms/{room}/events");
     let now = get(&server, &target, &token).await;
     assert_eq!(now, json!({ "status": "success", "events": [], "seq": 200, "recovered": true }));
-    let (mut since, mut got) = (0, Vec::new());
+    let (mut since, mut got, mut pages) = (0, Vec::new(), Vec::new());
     loop {
         let page = get(&server, &format!("{target}?since={since}"), &token).await;
         assert_eq!((&page["seq"], &page["recovered"]), (&json!(200), &json!(true)));
         let events = page["events"].as_array().unwrap();
         got.extend(events.iter().cloned());
+        pages.push(events.len());
         match events.last() {
             Some(last) => since = last["seq"].as_u64().unwrap(),
             None => break,
         }
     }
     assert_eq!(got, live);
+    assert!(pages.len() > 2 && pages[0] > 140, "{pages:?}");
     // Of events that are not there, or not any more, there are none.
     let ahead = get(&server, &format!("{target}?since=201"), &token).await;
     assert_eq!((&ahead["events"], &ahead["recovered"]), (&json!([]), &json!(false)));
@@ -194,5 +198,53 @@ async fn a_room_is_read_by_who_may_be_in_it() {
                 assert_eq!(answer.status, if is_member { 200 } else { status }, "{target}: {}", answer.body);
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn calls_count_with_what_sockets_of_the_user_ask() {
+    let home = Home::new(Arc::new(SystemEnv));
+    let server = home.start_limiting(&["--rate-other", "3/1h"]).await;
+    let (room, user) = (new_room(), new_user());
+    let token = server.token_of(user, "admin");
+    let target = format!("/v1/rooms/{room}/gossip");
+    let mut client = support::websocket::Client::socket_io(server.address(), Some(&token)).await;
+    assert_eq!(client.call("list_gossip", json!({ "roomId": room })).await["status"], "success");
+    assert_eq!(ask(&server, "GET", &target, Some(&token), "").await.status, 200);
+    assert_eq!(ask(&server, "POST", "/v1/broadcast", Some(&token), r#"{"event":"x"}"#).await.status, 202);
+    for (method, target) in [("GET", target.as_str()), ("POST", "/v1/broadcast"), ("GET", "/v1/stats")] {
+        let answer = ask(&server, method, target, Some(&token), r#"{"event":"x"}"#).await;
+        refused(&answer, 429, "rate_limited", None);
+        assert!(answer.retry_after.is_some_and(|seconds| seconds > 1_000), "{method} {target}");
+    }
+    let data = json!({ "roomId": room }).to_string();
+    assert_eq!(client.ask("list_gossip", &data).await["code"], "rate_limited");
+    // Services speak for many.
+    let service = server.token("service");
+    for _ in 0..4 {
+        assert_eq!(ask(&server, "GET", &target, Some(&service), "").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn while_draining_it_tells_and_changes_nothing() {
+    let (_home, server) = server().await;
+    let (room, service) = (new_room(), server.token("service"));
+    let soon = std::time::Duration::from_millis(1);
+    within("drain", server.daemon.gateway().drain(soon, soon)).await;
+    for (method, target) in [
+        ("POST", "/v1/broadcast".to_owned()),
+        ("POST", format!("/v1/rooms/{room}/broadcast")),
+        ("POST", format!("/v1/users/{room}/broadcast")),
+        ("PUT", format!("/v1/rooms/{room}/members/{room}")),
+        ("DELETE", format!("/v1/rooms/{room}/members/{room}")),
+        ("DELETE", format!("/v1/users/{room}/connections")),
+    ] {
+        let answer = ask(&server, method, &target, Some(&service), r#"{"event":"x"}"#).await;
+        refused(&answer, 503, "unavailable", None);
+        assert_eq!(answer.retry_after, Some(1), "{method} {target}");
+    }
+    for (target, status) in [("/healthz", 200), ("/metrics", 200), ("/v1/stats", 200), ("/readyz", 503)] {
+        assert_eq!(ask(&server, "GET", target, Some(&service), "").await.status, status, "{target}");
     }
 }

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use gossip_proto::id::{RoomId, Seq};
+use gossip_proto::notice::RoomClosed;
 use gossip_proto::refusal::Code;
 use gossip_store::Position;
 use serde_json::json;
@@ -59,8 +60,8 @@ impl Event {
 
     /// `room_closed`: what a client is told of a room that it has no longer.
     pub(crate) fn room_closed(room: RoomId, code: Code) -> Self {
-        let data = json!({ "roomId": room, "code": code }).to_string();
-        Event { closes_room: true, ..Event::new("room_closed", data) }
+        let data = json!(RoomClosed { code, room_id: room }).to_string();
+        Event { closes_room: true, ..Event::new(RoomClosed::NAME, data) }
     }
 
     /// Its name.

@@ -11,6 +11,7 @@ use gossip_core::command::Command;
 use gossip_core::env::Env;
 use gossip_core::text::Limits as TextLimits;
 use gossip_proto::id::{Pid, RoomId, UserId};
+use gossip_proto::notice::ServerDraining;
 use gossip_proto::refusal::Refusal;
 use gossip_proto::request::Token;
 use gossip_proto::socketio::RESERVED_EVENTS;
@@ -432,8 +433,8 @@ impl Gateway {
     pub async fn drain(&self, retry_after: Duration, spread: Duration) {
         self.inner.draining.store(true, Ordering::SeqCst);
         let retry_after_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
-        let told = serde_json::json!({ "retryAfterMs": retry_after_ms });
-        if let Err(error) = self.broadcast(Audience::Everybody, "server_draining", &told).await {
+        let told = ServerDraining { retry_after_ms };
+        if let Err(error) = self.broadcast(Audience::Everybody, ServerDraining::NAME, &told).await {
             tracing::error!(%error, "clients could not be told of the end");
         }
         self.inner.under_way.finished().await;

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use gossip_proto::id::{RoomId, Seq};
+use gossip_proto::notice::{Resumed, ResumedRoom};
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
 use gossip_store::{JoinQuery, RecoveryChange, Seen};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::event::Event;
 use crate::outbox::Asked;
@@ -81,7 +82,7 @@ impl Session {
         let lost = self.confirm(&me, epoch, &entered).await;
         allowed.retain(|(room, _)| lost.iter().all(|(lost, _)| lost != room));
         let seen: Vec<_> = allowed.iter().map(|(room, since)| (*room, Seen::Seq(*since))).collect();
-        let mut told = Map::new();
+        let mut told = Resumed::default();
         let mut after = Vec::with_capacity(seen.len());
         let mut last = Vec::with_capacity(seen.len());
         match self.read(self.link.gateway.store.standings(&seen)).await {
@@ -90,7 +91,7 @@ impl Session {
                     after.push((*room, standing.after.unwrap_or(standing.seq)));
                     last.push((*room, standing.seq));
                     let recovered = standing.after.is_some();
-                    told.insert(room.to_string(), json!({ "seq": standing.seq, "recovered": recovered }));
+                    told.rooms.insert(*room, ResumedRoom { recovered, seq: standing.seq });
                 }
             }
             Err(refusal) => self.close_rooms(&allowed, refusal.code).await,
@@ -99,8 +100,8 @@ impl Session {
             self.close_rooms(&after, refusal.code).await;
             (told, after) = Default::default();
         }
-        story::resumed(id, told.len());
-        let event = Arc::new(Event::new("resumed", json!({ "rooms": Value::Object(told) }).to_string()));
+        story::resumed(id, told.rooms.len());
+        let event = Arc::new(Event::new(Resumed::NAME, json!(told).to_string()));
         self.link.send(Item::Tell { id, event }).await;
         if let Err(refusal) = self.catch_up(Order::AllRooms, after.clone(), &last).await {
             self.close_rooms(&after, refusal.code).await;

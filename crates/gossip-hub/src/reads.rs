@@ -7,13 +7,18 @@ use gossip_proto::model::{Intent, Status, Vote};
 use gossip_proto::refusal::{Code, Refusal};
 use gossip_proto::reply::Reply;
 use gossip_proto::request::{Page, Request};
-use gossip_store::{Cursor, Error as StoreError, JoinQuery, LogEvent};
+use gossip_store::{Cursor, Error as StoreError, JoinQuery};
 
 use crate::catch_up::Pages;
 use crate::gateway::{Gateway, Inner};
 use crate::limits::Kind;
 use crate::session::Credentials;
 use crate::shard::Peer;
+
+/// An answer ends with the page that brings it to so many events of a room…
+const ENOUGH_EVENTS: usize = 1_000;
+/// …or to so many bytes of them.
+const ENOUGH_BYTES: usize = 512 * 1024;
 
 /// The events of a room after one of them, as many as go into one answer.
 #[derive(Debug)]
@@ -91,11 +96,19 @@ impl Reader<'_> {
         if let Some(since) = since.filter(|since| recovered && *since < snapshot.seq) {
             let mut pages = Pages::default();
             let mut after = [(room, since)];
-            let events = self.read(self.gateway.store.replay(&after, pages.limit())).await?;
-            let is_known = |event: &LogEvent| event.seq <= snapshot.seq;
-            let page = pages.page(events, &mut after, is_known)?;
-            page.must_reach(&after, &[(room, snapshot.seq)])?;
-            found.events = page.into_payloads();
+            let mut bytes = 0;
+            loop {
+                let events = self.read(self.gateway.store.replay(&after, pages.limit())).await?;
+                let page = pages.page(events, &mut after, |event| event.seq <= snapshot.seq)?;
+                page.must_reach(&after, &[(room, snapshot.seq)])?;
+                let is_last = page.is_last;
+                let payloads = page.into_payloads();
+                bytes += payloads.iter().map(|payload| payload.len()).sum::<usize>();
+                found.events.extend(payloads);
+                if is_last || found.events.len() >= ENOUGH_EVENTS || bytes >= ENOUGH_BYTES {
+                    break;
+                }
+            }
         }
         // What was withdrawn while it was read is not told.
         self.check(room).await?;
@@ -133,8 +146,17 @@ impl Gateway {
         Reader { gateway: &self.inner, me: &me, peer: None }.events(room, since).await
     }
 
+    /// Counts one more thing that a user asks without a connection; [`Gateway::read`] and [`Gateway::events`] do so
+    /// themselves.
+    ///
+    /// # Errors
+    /// `rate_limited`: `RATE_OTHER`, whatever the user's connections have left of it.
+    pub fn admit_call(&self, identity: &Identity) -> Result<(), Refusal> {
+        self.inner.limits.call(identity, Kind::Other)
+    }
+
     fn reading(&self, identity: &Identity) -> Result<Credentials, Refusal> {
-        self.inner.limits.call(identity, Kind::Other)?;
+        self.admit_call(identity)?;
         let reach = self.inner.config.room_access.reach(identity);
         Ok(Credentials { identity: identity.clone(), reach })
     }

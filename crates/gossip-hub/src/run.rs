@@ -10,7 +10,7 @@ use gossip_store::{LogEvent, Position};
 use crate::event::{Encoded, Event, Wire};
 
 /// The name under which the contract's events go out.
-pub(crate) const GOSSIP_UPDATE: &str = "gossip_update";
+pub(crate) const GOSSIP_UPDATE: &str = gossip_proto::model::GossipUpdate::NAME;
 
 /// Data of so many bytes ends a run: a reader's queue is bounded in bytes, and takes a run whole.
 const MAX_DATA: usize = 64 * 1024;

@@ -23,7 +23,6 @@ use gossip_proto::reply::Reply;
 use gossip_proto::timestamp::Timestamp;
 use gossip_store::Position;
 use indexmap::IndexMap;
-use serde_json::json;
 
 use crate::directory::Directory;
 use crate::event::Event;

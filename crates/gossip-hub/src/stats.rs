@@ -18,6 +18,7 @@ use crate::story;
 
 /// Milliseconds from a command's arrival to its ack.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Latency {
     /// Half are faster.
     pub p50: f64,
@@ -29,6 +30,7 @@ pub struct Latency {
 
 /// The figures of contract §6.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionStats {
     /// Open now, authenticated or not.

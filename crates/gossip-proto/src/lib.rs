@@ -4,10 +4,12 @@
 
 pub mod engineio;
 mod error;
+pub mod event_stream;
 pub mod frame;
 pub mod id;
 mod json;
 pub mod model;
+pub mod notice;
 pub mod plain;
 pub mod refusal;
 pub mod reply;

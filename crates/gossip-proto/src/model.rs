@@ -19,6 +19,7 @@ macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ } list $list:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum $name {
             $($(#[$vdoc])* #[serde(rename = $word)] $variant,)+
         }
@@ -99,7 +100,7 @@ words!(
 );
 
 words!(
-    /// The kinds of rows in `gossip_updates`: as [`GossipUpdateType`], without the post itself.
+    /// The kinds of rows in `gossip_updates`: as those of `gossip_update`, without the post itself.
     UpdateType {
         /// A change of status.
         StatusChange = "status_change",
@@ -114,6 +115,7 @@ words!(
 
 /// One piece of gossip. Every key is always on the wire, `null` where empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Intent {
     /// UUID v7 when made here.
@@ -127,10 +129,13 @@ pub struct Intent {
     /// Where it stands.
     pub status: Status,
     /// The poster's own JSON object.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<serde_json::Map<String, Value>>"))]
     pub metadata: Option<Value>,
     /// Votes for it.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub upvotes: i64,
     /// Votes against it.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub downvotes: i64,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
@@ -142,13 +147,14 @@ pub struct Intent {
 
 /// One row of what happened to an intent. Every key is always on the wire, `null` where empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Update {
     /// UUID v7 when made here.
     pub id: UpdateId,
     /// What it happened to.
     pub intent_id: IntentId,
-    /// Who did it; [`UserId::NIL`] for the server itself.
+    /// Who did it; the nil UUID for the server itself.
     pub user_id: UserId,
     /// What it was.
     #[serde(rename = "type")]
@@ -156,6 +162,7 @@ pub struct Update {
     /// The comment, the reason or the vote's action.
     pub content: Option<String>,
     /// `{oldStatus, newStatus}` or `{verdict}`.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<serde_json::Map<String, Value>>"))]
     pub metadata: Option<Value>,
     /// When.
     pub created_at: Timestamp,
@@ -163,6 +170,7 @@ pub struct Update {
 
 /// The data of a `gossip_update` event (contract §3).
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct GossipUpdate<'a> {
     /// What happened.
@@ -170,8 +178,9 @@ pub struct GossipUpdate<'a> {
     pub kind: GossipUpdateType,
     /// The intent as it is after it.
     pub intent: &'a Intent,
-    /// The row that tells more; left out where contract §3 has none.
+    /// The row that tells more; left out for `new_intent` and `vote`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Update"))]
     pub update: Option<&'a Update>,
     /// When it was committed.
     pub timestamp: Timestamp,
@@ -179,6 +188,11 @@ pub struct GossipUpdate<'a> {
     pub room_id: RoomId,
     /// Its place in the room.
     pub seq: Seq,
+}
+
+impl GossipUpdate<'_> {
+    /// The event's name.
+    pub const NAME: &'static str = "gossip_update";
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::ser::SerializeStruct;
 
 /// Why a request was refused (contract §2, Codes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// The socket has not authenticated.
@@ -111,6 +112,11 @@ pub struct Exception<'a> {
     event: Option<&'a str>,
 }
 
+impl Exception<'_> {
+    /// The event's name.
+    pub const NAME: &'static str = "exception";
+}
+
 impl Serialize for Exception<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut body = serializer.serialize_struct("Refusal", 6)?;
@@ -130,9 +136,77 @@ impl Serialize for Exception<'_> {
     }
 }
 
+/// The members of either, beside its `Serialize`.
+#[cfg(feature = "schema")]
+fn members(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "required": ["status", "code", "message"],
+        "properties": {
+            "status": { "type": "string", "const": "error" },
+            "code": generator.subschema_for::<Code>(),
+            "message": { "type": "string", "description": "The reason, for people." },
+            "field": { "type": "string", "description": "The offending member." },
+            "retryAfterMs": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Milliseconds to wait before another try.",
+            },
+        },
+    })
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Refusal {
+    fn schema_name() -> Cow<'static, str> {
+        "Refusal".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = members(generator);
+        schema.insert("description".into(), "The answer to what failed.".into());
+        schema
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Exception<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "Exception".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = members(generator);
+        schema.insert("description".into(), "A failure of an event that asked for no ack, or of none.".into());
+        if let Some(properties) = schema.get_mut("properties").and_then(|members| members.as_object_mut()) {
+            let event = schemars::json_schema!({
+                "type": "string",
+                "description": "The event that failed; absent where none did.",
+            });
+            properties.insert("event".into(), event.into());
+        }
+        schema
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "schema")]
+    #[test]
+    fn the_schema_has_the_members_that_are_sent() {
+        let full = Refusal { retry_after_ms: Some(1), ..Refusal::invalid("content", "must not be empty") };
+        let sent = serde_json::to_value(full.exception(Some("new_gossip"))).unwrap();
+        let schema = schemars::schema_for!(Exception<'static>);
+        let described = schema.get("properties").and_then(|members| members.as_object()).unwrap();
+        assert!(sent.as_object().unwrap().keys().eq(described.keys()), "{described:?}");
+        let bare = serde_json::to_value(Refusal::not_authenticated()).unwrap();
+        let mut required: Vec<&str> =
+            schema.get("required").unwrap().as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        required.sort_unstable();
+        assert!(bare.as_object().unwrap().keys().eq(required));
+    }
 
     #[test]
     fn absent_members_are_left_out() {

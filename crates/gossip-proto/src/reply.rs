@@ -31,10 +31,12 @@ pub enum Outcome {
 
 /// The body of an ack that is not a failure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "status", rename_all_fields = "camelCase")]
 pub enum Reply {
     /// `authenticate`.
     #[serde(rename = "authenticated")]
+    #[cfg_attr(feature = "schema", schemars(title = "Authenticated"))]
     Authenticated {
         /// Whom the token names.
         user_id: UserId,
@@ -43,6 +45,7 @@ pub enum Reply {
     },
     /// `join_room`.
     #[serde(rename = "joined")]
+    #[cfg_attr(feature = "schema", schemars(title = "Joined"))]
     Joined {
         /// Which room.
         room_id: RoomId,
@@ -50,27 +53,32 @@ pub enum Reply {
         seq: Seq,
         /// With `since`: whether all that was missed is delivered.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schemars(with = "bool"))]
         recovered: Option<bool>,
         /// With `history`: the newest intents, newest first.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schemars(with = "Vec<Intent>"))]
         intents: Option<Vec<Intent>>,
     },
     /// `leave_room`.
     #[serde(rename = "left")]
+    #[cfg_attr(feature = "schema", schemars(title = "Left"))]
     Left {
         /// Which room.
         room_id: RoomId,
     },
     /// `new_gossip`, `update_gossip`, `vote_gossip`.
     #[serde(rename = "success")]
+    #[cfg_attr(feature = "schema", schemars(title = "IntentReply"))]
     Intent {
         /// As it is after the command.
         intent: Arc<Intent>,
-        /// See [`Outcome::Intent`].
+        /// The last event the command caused, or the room's present one.
         seq: Seq,
     },
     /// `comment_gossip`.
     #[serde(rename = "success")]
+    #[cfg_attr(feature = "schema", schemars(title = "UpdateReply"))]
     Update {
         /// The comment.
         update: Arc<Update>,
@@ -79,6 +87,7 @@ pub enum Reply {
     },
     /// `list_gossip`.
     #[serde(rename = "success")]
+    #[cfg_attr(feature = "schema", schemars(title = "IntentPage"))]
     Intents {
         /// Newest first.
         intents: Vec<Intent>,
@@ -87,6 +96,7 @@ pub enum Reply {
     },
     /// `get_gossip`.
     #[serde(rename = "success")]
+    #[cfg_attr(feature = "schema", schemars(title = "OneIntent"))]
     OneIntent {
         /// The intent.
         intent: Intent,
@@ -95,6 +105,7 @@ pub enum Reply {
     },
     /// `list_updates`.
     #[serde(rename = "success")]
+    #[cfg_attr(feature = "schema", schemars(title = "UpdatePage"))]
     Updates {
         /// Newest first.
         updates: Vec<Update>,

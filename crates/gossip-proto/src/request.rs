@@ -23,6 +23,8 @@ pub const MAX_REQUEST_ID: usize = 64;
 
 /// A token that never shows itself in a log.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transparent, inline))]
 pub struct Token(pub String);
 
 impl std::fmt::Debug for Token {
@@ -33,7 +35,9 @@ impl std::fmt::Debug for Token {
 
 /// A client's own id for a command, so that a repetition is recognised: 1…64 characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RequestId(String);
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transparent, inline))]
+pub struct RequestId(#[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_REQUEST_ID)))] String);
 
 impl RequestId {
     /// The text as the client sent it.
@@ -45,8 +49,13 @@ impl RequestId {
 
 /// One page of a list: how much, and after which one.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Page {
-    /// 1…[`MAX_LIMIT`].
+    /// How many at most.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Option<u64>", range(min = 1, max = MAX_LIMIT), extend("default" = DEFAULT_LIMIT))
+    )]
     pub limit: u64,
     /// The `nextBefore` of the page before.
     pub before: Option<String>,
@@ -54,87 +63,97 @@ pub struct Page {
 
 /// A client event with its data, well-formed.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    schemars(tag = "event", content = "data", rename_all = "snake_case", rename_all_fields = "camelCase")
+)]
 pub enum Request {
-    /// `authenticate`
+    /// `authenticate`: says who one is.
     Authenticate {
         /// The JWT.
         token: Token,
         /// Must equal the token's `sub`.
         user_id: Option<UserId>,
     },
-    /// `join_room`
+    /// `join_room`: subscribes to the events of a room.
     JoinRoom {
-        /// Which.
+        /// Which room.
         room_id: RoomId,
         /// The last event the client has.
         since: Option<Seq>,
-        /// How many of the newest intents to send along, at most [`MAX_LIMIT`].
+        /// How many of the newest intents to send along.
+        #[cfg_attr(feature = "schema", schemars(range(max = MAX_LIMIT)))]
         history: Option<u64>,
     },
-    /// `leave_room`
+    /// `leave_room`: ends the subscription to a room.
     LeaveRoom {
-        /// Which.
+        /// Which room.
         room_id: RoomId,
     },
-    /// `new_gossip`
+    /// `new_gossip`: posts.
     NewGossip {
-        /// Where.
+        /// In which room.
         room_id: RoomId,
-        /// The text as sent.
+        /// The text: not empty, and with a maximum that is configured (2000 characters if it is not).
         content: String,
-        /// Any JSON but `null`.
+        /// Stored and sent as it is; at most 4 KiB as compact JSON, 8 deep, unless configured otherwise.
+        #[cfg_attr(feature = "schema", schemars(with = "Option<serde_json::Map<String, Value>>"))]
         metadata: Option<Value>,
-        /// As sent.
+        /// After how long it expires; the maximum and the default are configured (1440 both if they are not).
+        #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
         expires_in_minutes: Option<u64>,
-        /// For repetition.
+        /// The client's own id for the command: a repetition is answered with the first result.
         request_id: Option<RequestId>,
     },
-    /// `update_gossip`
+    /// `update_gossip`: changes an intent's status; admins only.
     UpdateGossip {
-        /// Which.
+        /// Which intent.
         intent_id: IntentId,
-        /// To what.
+        /// Its new status.
         status: Status,
-        /// Why, as sent.
+        /// Why; at most 500 characters, unless configured otherwise.
         reason: Option<String>,
-        /// For repetition.
+        /// The client's own id for the command: a repetition is answered with the first result.
         request_id: Option<RequestId>,
     },
-    /// `vote_gossip`
+    /// `vote_gossip`: votes, or takes the vote back.
     VoteGossip {
-        /// On what.
+        /// On which intent.
         intent_id: IntentId,
-        /// How.
+        /// In which way.
         action: VoteAction,
     },
-    /// `comment_gossip`
+    /// `comment_gossip`: comments.
     CommentGossip {
-        /// On what.
+        /// On which intent.
         intent_id: IntentId,
-        /// The text as sent.
+        /// The text: not empty, and with a maximum that is configured (1000 characters if it is not).
         content: String,
-        /// For repetition.
+        /// The client's own id for the command: a repetition is answered with the first result.
         request_id: Option<RequestId>,
     },
-    /// `list_gossip`
+    /// `list_gossip`: a page of a room's intents, newest first.
     ListGossip {
-        /// Where.
+        /// In which room.
         room_id: RoomId,
         /// How much.
+        #[cfg_attr(feature = "schema", schemars(flatten))]
         page: Page,
-        /// Only these.
+        /// Only intents of this status.
         status: Option<Status>,
     },
-    /// `get_gossip`
+    /// `get_gossip`: one intent, and the asking user's vote.
     GetGossip {
-        /// Which.
+        /// Which intent.
         intent_id: IntentId,
     },
-    /// `list_updates`
+    /// `list_updates`: a page of what happened to an intent, newest first.
     ListUpdates {
-        /// Of which.
+        /// Of which intent.
         intent_id: IntentId,
         /// How much.
+        #[cfg_attr(feature = "schema", schemars(flatten))]
         page: Page,
     },
 }

@@ -9,6 +9,8 @@ mod metrics;
 pub mod plain;
 pub mod service;
 pub mod sockets;
+pub mod spec;
+mod stream;
 
 pub use dev::{DevToken, DevTokens};
 pub use service::{GossipService, ServiceConfig};

@@ -2,21 +2,23 @@
 // killed here.
 import { request } from 'node:http';
 
-/** Resolves with `{status, headers, json()}` once all of it is there. */
-export function send(method, url, token) {
+/** Resolves with `{status, headers, json()}` once all of it is there; with a `body`, that is sent as JSON. */
+export function send(method, url, token, body) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  if (body !== undefined) headers['Content-Type'] = 'application/json';
   return new Promise((resolve, reject) => {
     const answered = (response) => {
-      let body = '';
+      let text = '';
       response.setEncoding('utf8');
-      response.on('data', (part) => { body += part; });
+      response.on('data', (part) => { text += part; });
       response.on('error', reject);
       response.on('end', () => {
-        resolve({ status: response.statusCode, headers: response.headers, json: () => JSON.parse(body) });
+        resolve({ status: response.statusCode, headers: response.headers, json: () => JSON.parse(text) });
       });
     };
-    request(url, { method, agent: false, headers }, answered).on('error', reject).end();
+    request(url, { method, agent: false, headers }, answered).on('error', reject).end(body && JSON.stringify(body));
   });
 }
 
+export const post = (url, token, body) => send('POST', url, token, body);
 export const get = (url, token) => send('GET', url, token);

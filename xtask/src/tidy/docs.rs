@@ -4,7 +4,8 @@
 use super::Problem;
 
 /// What a path of the repository starts with.
-const FOLDERS: [&str; 8] = ["crates/", "bins/", "migrations/", "benches/", "xtask/", "tests/", "docs/", "fuzz/"];
+const FOLDERS: [&str; 9] =
+    ["crates/", "deploy/", "bins/", "migrations/", "benches/", "xtask/", "tests/", "docs/", "fuzz/"];
 
 /// Everything named in `content` that is not so. `exists` is asked about paths from the root, `has` whether a file has
 /// a test of this name.

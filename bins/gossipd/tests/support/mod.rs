@@ -3,6 +3,7 @@
 //! WebSocket library, HTTP by hand over TCP. What is right and wrong is for the tests to say.
 
 pub(crate) mod clock;
+pub(crate) mod event_stream;
 pub(crate) mod http;
 pub(crate) mod polling;
 pub(crate) mod rng;

@@ -12,14 +12,18 @@ use crate::refusal::{Code, Refusal};
 
 /// The `auth` of a Socket.IO handshake (contract §1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename_all = "camelCase"))]
 pub struct Handshake {
     /// The JWT; without one the socket may still send `authenticate`.
     pub token: Option<Token>,
     /// Must equal the token's `sub`.
     pub user_id: Option<UserId>,
     /// The rooms to go on in, each with the last event the client has (contract §4, Resume).
+    #[cfg_attr(feature = "schema", schemars(with = "Option<std::collections::BTreeMap<RoomId, Seq>>"))]
     pub resume: Vec<(RoomId, Seq)>,
     /// The client asks for Socket.IO's connection state recovery (contract §4).
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub recover: Option<Recover>,
 }
 

@@ -7,17 +7,23 @@ mod members;
 mod query;
 mod reads;
 
+use std::net::SocketAddr;
+
+pub(super) use broadcasts::Broadcast;
+pub(super) use members::{MAX_MEMBERS, Members};
+pub(super) use reads::Events;
+
 use gossip_core::access::{Identity, Role};
 use gossip_hub::Gateway;
 use gossip_proto::id::{IntentId, RoomId, UserId};
 use gossip_proto::refusal::{Code, Refusal};
-use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::json;
 use super::service::{refusal, shutting_down};
-use crate::http::{self, Body};
+use super::stream::{self, Streams};
+use crate::http::{self, Body, RequestBody};
 
 /// A path of the API, with the ids as they stand in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +73,26 @@ pub(super) fn route(path: &str) -> Option<Route<'_>> {
 }
 
 impl Route<'_> {
+    /// The route that is described after this one, the first after none; so that what goes through all meets every one.
+    pub(super) fn after(route: Option<Route<'_>>) -> Option<Route<'_>> {
+        // Ids are any: only which route it is counts.
+        let (room, intent, user) = ("", "", "");
+        Some(match route {
+            None => Route::Gossip { room },
+            Some(Route::Gossip { .. }) => Route::Events { room },
+            Some(Route::Events { .. }) => Route::Intent { intent },
+            Some(Route::Intent { .. }) => Route::Updates { intent },
+            Some(Route::Updates { .. }) => Route::Broadcast,
+            Some(Route::Broadcast) => Route::RoomBroadcast { room },
+            Some(Route::RoomBroadcast { .. }) => Route::UserBroadcast { user },
+            Some(Route::UserBroadcast { .. }) => Route::Members { room },
+            Some(Route::Members { .. }) => Route::Member { room, user },
+            Some(Route::Member { .. }) => Route::Connections { user },
+            Some(Route::Connections { .. }) => Route::Stats,
+            Some(Route::Stats) => return None,
+        })
+    }
+
     /// What may be done there.
     pub(super) fn methods(self) -> &'static str {
         match self {
@@ -94,22 +120,27 @@ impl Route<'_> {
 
     /// Lets those through who may ask for this: for reading, who has access to the room, which is looked at later.
     pub(super) fn admit(self, identity: &Identity) -> Result<(), Refusal> {
-        let is_read =
-            matches!(self, Route::Gossip { .. } | Route::Events { .. } | Route::Intent { .. } | Route::Updates { .. });
         match identity.role {
             Role::Admin | Role::Service => Ok(()),
-            Role::User if is_read => Ok(()),
+            Role::User if self.is_read() => Ok(()),
             Role::User => Err(Refusal::new(Code::Forbidden, "only a service or an admin may ask for this")),
         }
     }
 
+    /// Whether it is a read of what is in a room.
+    fn is_read(self) -> bool {
+        matches!(self, Route::Gossip { .. } | Route::Events { .. } | Route::Intent { .. } | Route::Updates { .. })
+    }
+
     /// Does what is asked, by one of its methods, of who may.
-    pub(super) async fn answer(
+    pub(super) async fn answer<B: RequestBody>(
         self,
         gateway: &Gateway,
         identity: &Identity,
-        req: Request<Incoming>,
+        req: Request<B>,
+        peer: SocketAddr,
         max_payload: usize,
+        streams: &Streams,
     ) -> Response<Body> {
         let (head, body) = req.into_parts();
         let body = match body::read(body, max_payload).await {
@@ -122,9 +153,21 @@ impl Route<'_> {
         }
         let query = head.uri.query();
         let answered = async {
+            // Reads see to that themselves.
+            if !self.is_read() {
+                gateway.admit_call(identity)?;
+            }
             Ok(match self {
                 Route::Stats => http::json(StatusCode::OK, json(&gateway.connection_stats())),
                 Route::Gossip { room } => reads::gossip(gateway, identity, room, query).await?,
+                Route::Events { room } if stream::is_wanted(&head.headers) => {
+                    let since = match stream::last_event_id(&head.headers)? {
+                        None => reads::since(query)?,
+                        last => last,
+                    };
+                    let opened = streams.open(room_id(room)?, since, identity.clone(), peer).await;
+                    opened.unwrap_or_else(|refused| *refused)
+                }
                 Route::Events { room } => reads::events(gateway, identity, room_id(room)?, query).await?,
                 Route::Intent { intent } => reads::intent(gateway, identity, intent).await?,
                 Route::Updates { intent } => reads::updates(gateway, identity, intent, query).await?,

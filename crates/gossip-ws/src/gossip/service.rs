@@ -9,17 +9,21 @@ use gossip_core::access::Identity;
 use gossip_hub::Gateway;
 use gossip_proto::refusal::{Code, Refusal};
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, AUTHORIZATION, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER};
+use hyper::header::{ALLOW, AUTHORIZATION, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::api::{self, Route};
+use super::console;
 use super::dev::{Dev, DevTokens};
 use super::json;
 use super::metrics;
 use super::plain::{GossipPlain, bearer};
 use super::sockets::GossipSockets;
+use super::spec;
+use super::stream::Streams;
 use crate::engine::{self, CloseReason, PacketRate, Pass, Server};
-use crate::http::{self, Body, Cors, TrustedProxies};
+use crate::http::{self, Body, Cors, RequestBody, TrustedProxies};
 use crate::listener::Service;
 use crate::socket::{Limits, Sockets};
 
@@ -87,6 +91,7 @@ pub struct GossipService {
     gateway: Gateway,
     sockets: Arc<Server<Sockets<GossipSockets>>>,
     plain: Arc<Server<GossipPlain>>,
+    streams: Streams,
     cors: Cors,
     trusted_proxies: TrustedProxies,
     max_payload: usize,
@@ -104,6 +109,7 @@ impl GossipService {
         GossipService {
             sockets: Server::new(config.engine(), Sockets::new(sockets, Limits::default())),
             plain: Server::new(config.engine(), plain),
+            streams: Streams::new(gateway.clone(), config),
             gateway,
             cors: config.cors.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
@@ -118,6 +124,7 @@ impl GossipService {
     pub fn close_all(&self) {
         self.sockets.close_all(CloseReason::Shutdown);
         self.plain.close_all(CloseReason::Shutdown);
+        self.streams.close_all();
     }
 
     /// How many connections have ended by a panic: a fault of ours, whose harm ends with the connection.
@@ -130,18 +137,55 @@ impl GossipService {
     pub async fn settled(&self) {
         self.sockets.settled().await;
         self.plain.settled().await;
+        self.streams.settled().await;
     }
 
-    async fn own(&self, req: &Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    /// Answers a request of the connection from `peer`, whatever its path. Of an embedder's own service those are to come
+    /// here whose paths are not its own; WebSockets need the connection to be [`listener`](crate::listener)'s. The future
+    /// is to be dropped when the client goes away, which hyper does.
+    pub async fn handle<B: RequestBody>(&self, req: Request<B>, peer: SocketAddr) -> Response<Body> {
         let path = req.uri().path();
+        if path == "/dev/token" {
+            // From this machine, without a proxy: whatever that says.
+            return self.own(&req.into_parts().0, peer).await;
+        }
+        let peer = self.trusted_proxies.client(peer, req.headers());
+        if self.sockets.serves(path) {
+            return self.sockets.handle(req, peer).await;
+        }
+        if path == "/gossip/ws" {
+            return self.plain.handle_plain(req, peer).await;
+        }
+        if console::serves(path) {
+            return console::answer(req.method(), path, req.headers(), self.dev.is_some());
+        }
+        let uri = req.uri().clone();
+        let route = api::route(uri.path());
+        if req.method() == Method::OPTIONS {
+            return self.cors.preflight(req.headers(), route.map_or("GET", Route::methods));
+        }
+        let origin = req.headers().get(ORIGIN).cloned();
+        let mut response = match route {
+            Some(route) => self.api(route, req, peer).await,
+            None => self.own(&req.into_parts().0, peer).await,
+        };
+        self.cors.apply(origin.as_ref(), response.headers_mut());
+        response
+    }
+
+    async fn own(&self, req: &Parts, peer: SocketAddr) -> Response<Body> {
+        let path = req.uri.path();
         match path {
-            "/healthz" | "/readyz" | "/metrics" => {}
+            "/healthz" | "/readyz" | "/metrics" | spec::OPENAPI_PATH | spec::ASYNCAPI_PATH => {}
             "/dev/token" if self.dev.is_some() => {}
             _ => return refusal(&nothing_here()),
         }
-        if !matches!(*req.method(), Method::GET | Method::HEAD) {
+        if !matches!(req.method, Method::GET | Method::HEAD) {
             let mut response = http::empty(StatusCode::METHOD_NOT_ALLOWED);
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        if let Some(response) = spec::answer(path, &req.headers) {
             return response;
         }
         match (path, &self.dev) {
@@ -149,20 +193,20 @@ impl GossipService {
             ("/metrics", _) => metrics::answer(&self.gateway, self.panics()).await,
             ("/readyz", _) if self.gateway.is_ready().await => http::content(StatusCode::OK, "text/plain", "ready\n"),
             ("/readyz", _) => http::content(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ready\n"),
-            (_, Some(dev)) => dev.token(peer, req.headers(), req.uri().query()),
+            (_, Some(dev)) => dev.token(peer, &req.headers, req.uri.query()),
             // Not reached: without dev its path is not one.
             (_, None) => refusal(&nothing_here()),
         }
     }
 
     /// What needs a token.
-    async fn api(&self, route: Route<'_>, req: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    async fn api<B: RequestBody>(&self, route: Route<'_>, req: Request<B>, peer: SocketAddr) -> Response<Body> {
         if let Some(response) = route.refuse_method(req.method()) {
             return response;
         }
         let authorised = self.identity(req.headers(), peer.ip()).and_then(|who| route.admit(&who).map(|()| who));
         match authorised {
-            Ok(identity) => route.answer(&self.gateway, &identity, req, self.max_payload).await,
+            Ok(identity) => route.answer(&self.gateway, &identity, req, peer, self.max_payload, &self.streams).await,
             Err(refused) => {
                 if refused.code != Code::RateLimited {
                     tracing::info!(%peer, code = ?refused.code, "a call over HTTP was refused");
@@ -190,36 +234,16 @@ impl Service for GossipService {
     }
 
     async fn call(&self, req: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        let path = req.uri().path();
-        if path == "/dev/token" {
-            // From this machine, without a proxy: whatever that says.
-            return self.own(&req, peer).await;
-        }
-        let peer = self.trusted_proxies.client(peer, req.headers());
-        if self.sockets.serves(path) {
-            return self.sockets.handle(req, peer).await;
-        }
-        if path == "/gossip/ws" {
-            return self.plain.handle_plain(req, peer).await;
-        }
-        let uri = req.uri().clone();
-        let route = api::route(uri.path());
-        if req.method() == Method::OPTIONS {
-            return self.cors.preflight(req.headers(), route.map_or("GET", Route::methods));
-        }
-        let origin = req.headers().get(ORIGIN).cloned();
-        let mut response = match route {
-            Some(route) => self.api(route, req, peer).await,
-            None => self.own(&req, peer).await,
-        };
-        self.cors.apply(origin.as_ref(), response.headers_mut());
-        response
+        self.handle(req, peer).await
     }
 }
 
 /// A refusal over HTTP, with the status that fits its code (contract §6).
 pub(super) fn refusal(refusal: &Refusal) -> Response<Body> {
     let mut response = http::json(status(refusal.code), json(refusal));
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     if let Some(millis) = refusal.retry_after_ms {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1000)));
     }
@@ -254,4 +278,23 @@ pub(super) fn admit(gateway: &Gateway, peer: SocketAddr) -> Result<Pass, Box<Res
         return Err(Box::new(shutting_down()));
     }
     gateway.admit(Some(peer.ip())).map(Pass::holding).map_err(|refused| Box::new(refusal(&refused)))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::combinators::UnsyncBoxBody;
+
+    use super::*;
+    use crate::http::BoxError;
+
+    fn needs_send(_: &impl Send) {}
+
+    #[test]
+    fn other_services_may_hand_on_their_requests() {
+        // axum's: a body that cannot be shared, and a future that must be sent. That it compiles is the test.
+        let _ = |service: &GossipService, req: Request<UnsyncBoxBody<Bytes, BoxError>>, peer: SocketAddr| {
+            needs_send(&service.handle(req, peer));
+        };
+    }
 }

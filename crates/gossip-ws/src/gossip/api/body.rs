@@ -5,19 +5,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use gossip_proto::refusal::{Code, Refusal};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Response, StatusCode};
 use tokio::time::timeout;
 
 use super::super::service::refusal;
-use crate::http::{self, Body};
+use crate::http::{self, Body, RequestBody};
 
 /// How long a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads a body, also one that means nothing: so the connection can go on.
-pub(super) async fn read(body: Incoming, max: usize) -> Result<Bytes, Box<Response<Body>>> {
+pub(super) async fn read<B: RequestBody>(body: B, max: usize) -> Result<Bytes, Box<Response<Body>>> {
     let too_large = || {
         let refused = Refusal::new(Code::TooLarge, format!("a body may have at most {max} bytes"));
         let mut response = refusal(&refused);

@@ -6,6 +6,7 @@ use gossip_proto::id::{RoomId, UserId};
 use gossip_proto::refusal::Refusal;
 use gossip_proto::timestamp::Timestamp;
 use hyper::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::json;
@@ -13,25 +14,32 @@ use super::query::parameter;
 use crate::http::{self, Body};
 
 /// Members that one answer has, unless fewer are asked for.
-const MAX_MEMBERS: u64 = 1_000;
+pub(in super::super) const MAX_MEMBERS: u64 = 1_000;
+
+/// Who may be in a room.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Member {
+    /// Who.
+    user_id: UserId,
+    /// Since when.
+    added_at: Timestamp,
+}
+
+/// A page of the members of a room.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in super::super) struct Members {
+    #[schemars(extend("const" = "success"))]
+    status: &'static str,
+    /// In the order of their ids.
+    members: Vec<Member>,
+    /// The `after` of the next page; `null` at the end.
+    next_after: Option<UserId>,
+}
 
 /// A page of the members of a room.
 pub(super) async fn list(gateway: &Gateway, room: RoomId, query: Option<&str>) -> Result<Response<Body>, Refusal> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Member {
-        user_id: UserId,
-        added_at: Timestamp,
-    }
-
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Members {
-        status: &'static str,
-        members: Vec<Member>,
-        next_after: Option<UserId>,
-    }
-
     let (after, limit) = page(query)?;
     // One more tells whether there is a next page.
     let mut found = gateway.members(room, after, limit + 1).await?;

@@ -7,6 +7,7 @@ use gossip_proto::id::{RoomId, Seq};
 use gossip_proto::refusal::Refusal;
 use gossip_proto::request;
 use hyper::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
@@ -15,6 +16,20 @@ use super::super::json;
 use super::intent_id;
 use super::query::parameter;
 use crate::http::{self, Body};
+
+/// Events of a room from the log, in order.
+#[derive(Serialize, JsonSchema)]
+pub(in super::super) struct Events<'a> {
+    #[schemars(extend("const" = "success"))]
+    status: &'static str,
+    /// As they were sent live; ask again with the last one's `seq` for those that follow.
+    #[schemars(with = "Vec<gossip_proto::model::GossipUpdate<'static>>")]
+    events: Vec<&'a RawValue>,
+    /// The room's present seq.
+    seq: Seq,
+    /// Whether the log reaches back to `since`; there are no events where not.
+    recovered: bool,
+}
 
 pub(super) async fn gossip(
     gateway: &Gateway,
@@ -47,14 +62,6 @@ pub(super) async fn events(
     room: RoomId,
     query: Option<&str>,
 ) -> Result<Response<Body>, Refusal> {
-    #[derive(Serialize)]
-    struct Events<'a> {
-        status: &'static str,
-        events: Vec<&'a RawValue>,
-        seq: Seq,
-        recovered: bool,
-    }
-
     let found = gateway.events(identity, room, since(query)?).await?;
     let events = found.events.iter().map(|event| serde_json::from_str(event));
     let events = events.collect::<Result<Vec<&RawValue>, _>>().map_err(|error| {
