@@ -7,25 +7,25 @@ export type WithoutAcks<Events> = {
 
 /** What a client emits. The `status` of an answer tells whether it is a `Refusal`. */
 export interface ClientToServerEvents {
-  /** says who one is. */
+  /** Says who one is */
   authenticate: (data: Authenticate, ack: (answer: Authenticated | Refusal) => void) => void;
-  /** comments. */
+  /** Comments */
   comment_gossip: (data: CommentGossip, ack: (answer: UpdateReply | Refusal) => void) => void;
-  /** one intent, and the asking user's vote. */
+  /** One intent, and the asking user's vote */
   get_gossip: (data: GetGossip, ack: (answer: OneIntent | Refusal) => void) => void;
-  /** subscribes to the events of a room. */
+  /** Subscribes to the events of a room */
   join_room: (data: JoinRoom, ack: (answer: Joined | Refusal) => void) => void;
-  /** ends that. */
+  /** Ends the subscription to a room */
   leave_room: (data: LeaveRoom, ack: (answer: Left | Refusal) => void) => void;
-  /** a page of a room's intents, newest first. */
+  /** A page of a room's intents, newest first */
   list_gossip: (data: ListGossip, ack: (answer: IntentPage | Refusal) => void) => void;
-  /** a page of what happened to an intent, newest first. */
+  /** A page of what happened to an intent, newest first */
   list_updates: (data: ListUpdates, ack: (answer: UpdatePage | Refusal) => void) => void;
-  /** posts. */
+  /** Posts */
   new_gossip: (data: NewGossip, ack: (answer: IntentReply | Refusal) => void) => void;
-  /** changes an intent's status; admins only. */
+  /** Changes an intent's status; admins only */
   update_gossip: (data: UpdateGossip, ack: (answer: IntentReply | Refusal) => void) => void;
-  /** votes, or takes the vote back. */
+  /** Votes, or takes the vote back */
   vote_gossip: (data: VoteGossip, ack: (answer: IntentReply | Refusal) => void) => void;
 }
 

@@ -28,7 +28,7 @@ pub struct Latency {
     pub p99: f64,
 }
 
-/// The figures of contract §6.
+/// What a gateway does now (contract §6).
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]

@@ -5,7 +5,6 @@
 //! `curl -d 'Doors open at nine' -H "Authorization: Bearer $TOKEN" localhost:3000/notices/$ROOM` with an admin's token
 //! (the same `JWT_SECRET=…` with `gossipd token --role admin`): its members hear `notice`.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +24,7 @@ use gossip_store::Store;
 use gossip_store::sqlite::SqliteStore;
 use gossip_ws::gossip::service::RETRY_AFTER_DRAIN;
 use gossip_ws::gossip::{GossipService, ServiceConfig};
+use gossip_ws::http::BoxError;
 use gossip_ws::listener::{self, Service};
 use hyper::body::Incoming;
 use serde_json::json;
@@ -92,11 +92,14 @@ impl Service for Routed {
     }
 }
 
-type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
-
-pub(crate) async fn run(socket: TcpListener, url: &str, secret: &str, stop: impl Future<Output = ()>) -> Outcome {
+pub(crate) async fn run(
+    socket: TcpListener,
+    url: &str,
+    key: Key,
+    stop: impl Future<Output = ()>,
+) -> Result<(), BoxError> {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(url, Duration::from_secs(2)).await?);
-    let verifier = Verifier::new(Key::secret(secret), VerifierConfig::default());
+    let verifier = Verifier::new(key, VerifierConfig::default());
     let gateway = Gateway::start(GatewayConfig::default(), Arc::clone(&store), verifier, Arc::new(SystemEnv)).await?;
     let gossip = Arc::new(GossipService::new(gateway.clone(), &ServiceConfig::default(), None));
     let router = router(Shared { gateway: gateway.clone(), gossip: Arc::clone(&gossip) });
@@ -115,7 +118,8 @@ pub(crate) async fn run(socket: TcpListener, url: &str, secret: &str, stop: impl
 }
 
 #[tokio::main]
-async fn main() -> Outcome {
+async fn main() -> Result<(), BoxError> {
     let stop = async { drop(tokio::signal::ctrl_c().await) };
-    run(TcpListener::bind("127.0.0.1:3000").await?, "sqlite://gossip.db", &std::env::var("JWT_SECRET")?, stop).await
+    let key = Key::secret(&std::env::var("JWT_SECRET")?);
+    run(TcpListener::bind("127.0.0.1:3000").await?, "sqlite://gossip.db", key, stop).await
 }

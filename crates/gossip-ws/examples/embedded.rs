@@ -3,14 +3,14 @@
 //! `curl -X POST -H "Authorization: Bearer $TOKEN" localhost:3000/hello` with an admin's token (the same `JWT_SECRET=…`
 //! with `gossipd token --role admin`): every client hears `hello`. Ctrl-c lets them go in good order.
 
-use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use gossip_core::access::Role;
 use gossip_hub::{Gateway, GatewayConfig, Key, SystemEnv, Verifier, VerifierConfig};
 use gossip_proto::request::Token;
 use gossip_store::{Store, sqlite::SqliteStore};
 use gossip_ws::gossip::{GossipService, ServiceConfig, service::RETRY_AFTER_DRAIN};
-use gossip_ws::http::{Body, empty};
+use gossip_ws::http::{Body, BoxError, empty};
 use gossip_ws::listener::{self, Service};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header::AUTHORIZATION};
 use tokio::{net::TcpListener, time::timeout};
@@ -19,7 +19,6 @@ struct Own(Gateway, GossipService);
 
 impl Service for Own {
     type Body = Body;
-
     async fn call(&self, req: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let Own(gateway, gossip) = self;
         if (req.method(), req.uri().path()) != (&Method::POST, "/hello") {
@@ -35,29 +34,26 @@ impl Service for Own {
     }
 }
 
-type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
-
-pub(crate) async fn run(socket: TcpListener, url: &str, secret: &str, stop: impl Future<Output = ()>) -> Outcome {
+pub(crate) async fn run(tcp: TcpListener, url: &str, key: Key, stop: impl Future<Output = ()>) -> Result<(), BoxError> {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(url, Duration::from_secs(2)).await?);
-    let verifier = Verifier::new(Key::secret(secret), VerifierConfig::default());
+    let verifier = Verifier::new(key, VerifierConfig::default());
     let gateway = Gateway::start(GatewayConfig::default(), Arc::clone(&store), verifier, Arc::new(SystemEnv)).await?;
-    let gossip = GossipService::new(gateway.clone(), &ServiceConfig::default(), None);
-    let service = Arc::new(Own(gateway.clone(), gossip));
+    let service = Arc::new(Own(gateway.clone(), GossipService::new(gateway.clone(), &ServiceConfig::default(), None)));
     // The listener serves until this ends: clients that poll fetch their last packets through it.
     let ended = async {
         stop.await;
-        if timeout(Duration::from_secs(10), gateway.drain(RETRY_AFTER_DRAIN, Duration::from_secs(2))).await.is_err() {
-            gateway.close_now().await;
-        }
+        let _ = timeout(Duration::from_secs(10), gateway.drain(RETRY_AFTER_DRAIN, Duration::from_secs(2))).await;
+        gateway.close_now().await;
         service.1.close_all();
         let _ = timeout(Duration::from_secs(5), service.1.settled()).await;
     };
-    listener::serve(socket, Arc::clone(&service), listener::Config::default(), ended).await;
+    listener::serve(tcp, Arc::clone(&service), listener::Config::default(), ended).await;
     Ok(store.close().await?)
 }
 
 #[tokio::main]
-async fn main() -> Outcome {
+async fn main() -> Result<(), BoxError> {
     let stop = async { drop(tokio::signal::ctrl_c().await) };
-    run(TcpListener::bind("127.0.0.1:3000").await?, "sqlite://gossip.db", &std::env::var("JWT_SECRET")?, stop).await
+    let key = Key::secret(&std::env::var("JWT_SECRET")?);
+    run(TcpListener::bind("127.0.0.1:3000").await?, "sqlite://gossip.db", key, stop).await
 }

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod access;
+#[expect(dead_code, reason = "its `main`")]
+#[path = "../../examples/custom_store.rs"]
+mod custom_store;
 mod gossip;
 mod log;
 mod postgres;
@@ -17,6 +20,12 @@ macro_rules! suite {
             $($(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() { crate::$module::$test(crate::support::Fixture::sqlite().await).await }
+            )+)+
+        }
+        mod on_a_custom_store {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() { crate::$module::$test(crate::support::Fixture::custom().await).await }
             )+)+
         }
         mod on_postgres {
@@ -64,4 +73,10 @@ suite! {
         changes_come_in_pages_each_once
         a_revocation_keeps_the_latest_time_and_forgets_connections
         changes_go_after_an_hour;
+}
+
+#[tokio::test]
+async fn the_example_of_a_custom_store_tells_what_was_committed() {
+    let audit = custom_store::story().await.unwrap();
+    assert_eq!(audit, custom_store::Audit { transactions: 2, carried_out: 2, refused: 1, events: 2 });
 }

@@ -69,6 +69,10 @@ impl Fixture {
         Self::over(Database::Sqlite(SqliteDatabase::default())).await
     }
 
+    pub(crate) async fn custom() -> Fixture {
+        Self::over(Database::Custom(SqliteDatabase::default())).await
+    }
+
     pub(crate) async fn postgres() -> Fixture {
         Self::over(Database::Postgres(PostgresDatabase::create().await)).await
     }
@@ -88,7 +92,7 @@ impl Fixture {
     {
         match &self.database {
             Database::Postgres(database) => database.row(sql).await,
-            Database::Sqlite(_) => panic!("this is SQLite"),
+            Database::Sqlite(_) | Database::Custom(_) => panic!("this is SQLite"),
         }
     }
 

@@ -14,9 +14,12 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
 
 use super::TIMEOUT;
+use crate::custom_store::Audited;
 
 pub(crate) enum Database {
     Sqlite(SqliteDatabase),
+    /// The example's store, around SQLite's.
+    Custom(SqliteDatabase),
     Postgres(PostgresDatabase),
 }
 
@@ -24,13 +27,14 @@ impl Database {
     pub(crate) async fn open(&self) -> Arc<dyn Store> {
         match self {
             Database::Sqlite(database) => Arc::new(database.open().await),
+            Database::Custom(database) => Arc::new(Audited::new(database.open().await)),
             Database::Postgres(database) => Arc::new(database.open().await),
         }
     }
 
     pub(crate) async fn execute(&self, sql: &str) {
         match self {
-            Database::Sqlite(database) => database.execute(sql).await,
+            Database::Sqlite(database) | Database::Custom(database) => database.execute(sql).await,
             Database::Postgres(database) => database.execute(sql).await,
         }
     }
