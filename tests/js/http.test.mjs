@@ -50,6 +50,15 @@ withServer('HTTP', (it) => {
     }
   });
 
+  it('lets pages from elsewhere ask for all but the metrics', async (w) => {
+    const allowed = async (path) => {
+      const response = await getUrl(w.url + path, undefined, { Origin: 'https://elsewhere.example' });
+      return response.headers['access-control-allow-origin'];
+    };
+    for (const path of ['/healthz', '/v1/stats', '/v1/openapi.json']) assert.equal(await allowed(path), '*', path);
+    assert.equal(await allowed('/metrics'), undefined);
+  });
+
   it('shows statistics to a service and an admin', async (w) => {
     for (const role of ['service', 'admin']) {
       const response = await get(w, '/v1/stats', person({ role }).token);

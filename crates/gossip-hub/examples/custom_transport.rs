@@ -9,10 +9,10 @@
 //! {"event":"new_gossip","data":{"roomId":"018f2a3e-0000-7000-8000-000000000001","content":"psst"},"id":3}
 //! ```
 //!
-//! Backpressure, out: what waits for a client is in [`Lines`], which is bounded. Past [`BEHIND`] bytes it says so
+//! Backpressure, out: what waits for a client is in `Lines`, which is bounded. Past `BEHIND` bytes it says so
 //! (`is_behind`), and the gateway leaves the client's events in the log until `drained` resolves; then it reads them from
 //! there. So a slow client gets everything, late, and costs no more memory. Answers are queued as ever: past
-//! [`MAX_WAITING`] the connection is cut. In: [`Connection::receive`] returns when the next event may be taken, and until
+//! `MAX_WAITING` the connection is cut. In: [`Connection::receive`] returns when the next event may be taken, and until
 //! then no line is read.
 
 use std::error::Error;

@@ -16,6 +16,8 @@
 //! assert_eq!(gateway.connection_stats().active_connections, 0);
 //! # Ok(()) }
 //! ```
+//!
+//! A transport and a policy of access of one's own are beside this crate's sources, in `examples`.
 
 mod access;
 mod auth;

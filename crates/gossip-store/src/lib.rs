@@ -2,7 +2,28 @@
 //! ([`queue::CommitQueue`]), what a batch of commands comes to ([`batch`], the same for every database), and the
 //! databases. Rules are not here: [`batch`] asks gossip-core.
 //!
-//! To add a query: a method of [`Store`], its implementation in each database's folder, its test in
+//! ```
+//! # use std::sync::Arc;
+//! # use std::time::Duration;
+//! use gossip_proto::id::RoomId;
+//! use gossip_store::sqlite::SqliteStore;
+//! use gossip_store::{JoinQuery, Position, Store};
+//! # use uuid::Uuid;
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//!
+//! let store: Arc<dyn Store> =
+//!     Arc::new(SqliteStore::open_path(&dir.path().join("gossip.db"), Duration::from_secs(2)).await?);
+//! assert_eq!(store.position().await?, Position(0));
+//! let query = JoinQuery { history: Some(10), ..JoinQuery::default() };
+//! let room = store.room(RoomId(Uuid::from_u128(1)), query).await?;
+//! assert_eq!(room.intents, Some(Vec::new()));
+//! store.close().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! To have another database, or something around one: `examples/custom_store.rs` beside this crate's sources. To add a
+//! query: a method of [`Store`], its implementation in each database's folder, its test in
 //! `tests/contract`, which runs against all of them.
 
 mod access;

@@ -160,7 +160,9 @@ async fn migrate(options: &PgConnectOptions, limit: Duration) -> Result<(), Erro
         .execute(&mut connection)
         .await
         .map_err(opening())?;
-    sqlx::migrate!("../../migrations/postgres").run(&mut connection).await.map_err(Error::Migration)?;
+    let migrator = sqlx::migrate!("../../migrations/postgres");
+    // What `run` does; its future could not be spawned, nor could any that opens a store.
+    migrator.run_direct(None, &mut connection, false).await.map_err(Error::Migration)?;
     connection.close().await.map_err(opening())
 }
 

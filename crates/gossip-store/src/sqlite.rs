@@ -92,7 +92,9 @@ impl SqliteStore {
         {
             let mut writing = writer.acquire().await.map_err(open())?;
             let connection = writing.connection().map_err(open())?;
-            sqlx::migrate!("../../migrations/sqlite").run(connection).await.map_err(Error::Migration)?;
+            let migrator = sqlx::migrate!("../../migrations/sqlite");
+            // What `run` does; its future could not be spawned, nor could any that opens a store.
+            migrator.run_direct(None, connection, false).await.map_err(Error::Migration)?;
         }
         // The defaults would probe a connection before every use and replace it now and then: for a file, mere cost.
         let readers = SqlitePoolOptions::new()

@@ -21,7 +21,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -46,10 +45,9 @@ macro_rules! start {
         let (address, dir) = (listener.local_addr().unwrap(), tempfile::tempdir().unwrap());
         let url = format!("sqlite://{}", dir.path().join("gossip.db").display());
         let (stop, stopped) = oneshot::channel();
-        // As a `main` does it: its future borrows, and cannot be spawned.
-        let task = tokio::task::spawn_blocking(move || {
-            let running = $example::run(listener, &url, Key::secret(SECRET), async { drop(stopped.await) });
-            Handle::current().block_on(running).unwrap();
+        // Spawned, which a `main` does not do but others may.
+        let task = tokio::spawn(async move {
+            $example::run(listener, &url, Key::secret(SECRET), async { drop(stopped.await) }).await.unwrap();
         });
         Running { address, stop, task, _dir: dir }
     }};

@@ -3,8 +3,8 @@
 import { request } from 'node:http';
 
 /** Resolves with `{status, headers, json()}` once all of it is there; with a `body`, that is sent as JSON. */
-export function send(method, url, token, body) {
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+export function send(method, url, token, body, more = {}) {
+  const headers = token ? { Authorization: `Bearer ${token}`, ...more } : { ...more };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   return new Promise((resolve, reject) => {
     const answered = (response) => {
@@ -21,4 +21,4 @@ export function send(method, url, token, body) {
 }
 
 export const post = (url, token, body) => send('POST', url, token, body);
-export const get = (url, token) => send('GET', url, token);
+export const get = (url, token, more) => send('GET', url, token, undefined, more);

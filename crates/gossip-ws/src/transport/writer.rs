@@ -202,7 +202,7 @@ impl WsWriter {
     }
 
     /// Ends the connection in order: sends what is queued, then FIN, then reads on until the peer's end comes, all of it
-    /// until `deadline` at most, and not more than [`FAREWELL_BYTES`]. A socket closed with unread bytes is reset, and the
+    /// until `deadline` at most, and not more than 128 KiB. A socket closed with unread bytes is reset, and the
     /// peer may then lose the last frames.
     pub async fn finish(mut self, deadline: Instant) {
         loop {
