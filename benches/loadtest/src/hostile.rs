@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(unmet(|_| {}, 150), 1);
         assert_eq!(unmet(|found| found.demanding = false, 150), 0);
         assert_eq!(unmet(|found| found.peak = Some(120 << 20), 20), 1);
-        assert_eq!(unmet(|found| found.after = Some(60 << 20), 20), 1);
+        assert_eq!(unmet(|found| found.after = Some(67 << 20), 20), 1);
         assert_eq!(unmet(|found| found.counts[1].begun = 0, 20), 1);
         // Of a server elsewhere nothing is known.
         assert_eq!(unmet(|found| (found.before, found.peak, found.after) = (None, None, None), 20), 0);
