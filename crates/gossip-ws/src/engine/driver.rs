@@ -16,11 +16,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::registry::{Registry, Running};
 use super::session::Dialect;
-use super::{CloseReason, Handler, PacketRate, Session};
+use super::{CloseReason, Config, Handler, PacketRate, Session};
 use crate::transport::{Incoming, OVERSIZE_FACTOR, WsReader};
 
 /// How long a closed WebSocket may take to end.
 pub(super) const CLOSE_WAIT: Duration = Duration::from_secs(1);
+/// How much is read of what follows a message that was too large.
+const OVERSIZED_REST: usize = 8 * 1024 * 1024;
 
 /// How long a closed polling session waits for the poll that fetches its last packets.
 const FAREWELL_WAIT: Duration = Duration::from_secs(5);
@@ -69,9 +71,18 @@ pub(super) async fn drive<H: Handler>(session: Arc<Session>, running: Running, h
         && !reason.is_transport_gone()
     {
         // Boxed, so that it costs an open session nothing.
-        Box::pin(writer.finish(Instant::now() + CLOSE_WAIT)).await;
+        Box::pin(writer.finish(Instant::now() + CLOSE_WAIT, under_way(session.config(), reason))).await;
     }
     registry.forget(session.id());
+}
+
+/// How many bytes a client that takes notice of the end may have under way.
+pub(super) fn under_way(config: &Config, reason: CloseReason) -> usize {
+    match reason {
+        // The rest of what is too large, without which it would not learn that it was.
+        CloseReason::TooLarge => OVERSIZED_REST,
+        _ => config.max_payload.saturating_mul(OVERSIZE_FACTOR),
+    }
 }
 
 /// Ends the session when dropped, however that comes about: a panic of the handler must not leave it in the registry.

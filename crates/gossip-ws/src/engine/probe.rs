@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gossip_proto::frame::{Opcode, encode_close, encode_frame};
 use tokio::time::{Instant, timeout};
 
-use super::driver::{CLOSE_WAIT, Inbound, Pace};
+use super::driver::{CLOSE_WAIT, Inbound, Pace, under_way};
 use super::{CloseReason, Frame, Session};
 use crate::transport::{Flush, Incoming, Upgrading, WsReader, WsWriter};
 
@@ -21,7 +21,7 @@ pub(super) async fn probe(session: Arc<Session>, upgrading: Upgrading) {
     };
     // One upgrade at a time, and one in a session's life: the reference server closes the others without a word.
     let Some(unwanted) = wanted else {
-        return end(writer, session.close_reason().unwrap_or(CloseReason::Overlap)).await;
+        return end(writer, &session, session.close_reason().unwrap_or(CloseReason::Overlap)).await;
     };
     let upgrade = async {
         tokio::select! {
@@ -36,7 +36,7 @@ pub(super) async fn probe(session: Arc<Session>, upgrading: Upgrading) {
             Err(back) => {
                 drop(reader);
                 let reason = session.close_reason().unwrap_or(CloseReason::Protocol);
-                return end(back, reason).await;
+                return end(back, &session, reason).await;
             }
         },
         Ok(Err(reason)) => reason,
@@ -44,7 +44,7 @@ pub(super) async fn probe(session: Arc<Session>, upgrading: Upgrading) {
     };
     session.abandon_upgrade();
     drop(reader);
-    end(writer, reason).await;
+    end(writer, &session, reason).await;
 }
 
 /// Waits for `5`.
@@ -83,10 +83,10 @@ fn send(writer: &mut WsWriter, frame: bytes::Bytes) -> Result<(), CloseReason> {
     }
 }
 
-async fn end(mut writer: WsWriter, reason: CloseReason) {
+async fn end(mut writer: WsWriter, session: &Session, reason: CloseReason) {
     if reason.is_transport_gone() {
         return;
     }
     writer.push(encode_close(reason.code(), reason.as_str()));
-    writer.finish(Instant::now() + CLOSE_WAIT).await;
+    writer.finish(Instant::now() + CLOSE_WAIT, under_way(session.config(), reason)).await;
 }

@@ -27,10 +27,6 @@ const KEEP_SLOTS: usize = 64;
 /// frames would be the cheapest way to fill a server's memory.
 pub(crate) const FRAME_COST: usize = 64;
 
-/// How much is read of a peer that is told of the end and goes on: more than one that takes notice has under way. Without
-/// a bound, reading what is of no use would be what a flood costs most.
-const FAREWELL_BYTES: usize = 128 * 1024;
-
 /// How far [`WsWriter::try_flush`] came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flush {
@@ -202,9 +198,9 @@ impl WsWriter {
     }
 
     /// Ends the connection in order: sends what is queued, then FIN, then reads on until the peer's end comes, all of it
-    /// until `deadline` at most, and not more than 128 KiB. A socket closed with unread bytes is reset, and the
-    /// peer may then lose the last frames.
-    pub async fn finish(mut self, deadline: Instant) {
+    /// until `deadline` at most, and not more than `most` bytes: without a bound, reading what is of no use would be what
+    /// a flood costs most. A socket closed with unread bytes is reset, and the peer may then lose the last frames.
+    pub async fn finish(mut self, deadline: Instant, most: usize) {
         loop {
             match self.try_flush() {
                 Flush::Flushed => break,
@@ -219,7 +215,7 @@ impl WsWriter {
         // Dropping the write half sends FIN.
         let WsWriter { socket, incoming, .. } = self;
         drop(socket);
-        let mut left = FAREWELL_BYTES;
+        let mut left = most;
         let end = poll_fn(|cx| {
             let mut scratch = [0; 4096];
             loop {
@@ -313,7 +309,7 @@ mod tests {
         assert_eq!(writer.push_and_flush(&Bytes::from_static(b"dropped")), Flush::Blocked);
         writer.drop_queued();
         writer.push(Bytes::from_static(b"end"));
-        let end = tokio::spawn(writer.finish(Instant::now() + std::time::Duration::from_secs(30)));
+        let end = tokio::spawn(writer.finish(Instant::now() + std::time::Duration::from_secs(30), usize::MAX));
         let mut got = Vec::new();
         client.read_to_end(&mut got).await.unwrap();
         drop(client);
@@ -334,7 +330,7 @@ mod tests {
             written
         });
         // It ends by itself long before the deadline.
-        writer.finish(Instant::now() + std::time::Duration::from_secs(3600)).await;
-        assert!(flood.await.unwrap() >= FAREWELL_BYTES);
+        writer.finish(Instant::now() + std::time::Duration::from_secs(3600), 100_000).await;
+        assert!(flood.await.unwrap() >= 100_000);
     }
 }
