@@ -54,7 +54,7 @@ async fn without_a_file_to_open_nothing_spins_and_everybody_who_is_there_is_serv
     for client in [&mut one, &mut other] {
         client.call("join_room", json!({ "roomId": room })).await;
     }
-    let before = process.files();
+    let (before, sockets) = (process.files(), process.sockets());
     process.limit_files(before + LEFT);
     // What is not accepted waits in the kernel's queue.
     let mut crowd = Vec::new();
@@ -83,7 +83,7 @@ async fn without_a_file_to_open_nothing_spins_and_everybody_who_is_there_is_serv
     let joined = late.call("join_room", json!({ "roomId": room })).await;
     assert_eq!(joined["seq"], 20);
     drop(late);
-    until("its files", || process.files() <= before).await;
+    until("its sockets", || process.sockets() <= sockets).await;
     // Said once each, however often it was tried.
     for said in ["cannot accept connections", "connections are accepted again"] {
         let times = process.said(said);

@@ -108,6 +108,13 @@ impl Process {
         read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
+    /// How many of them are sockets: of the database's files there are more or fewer as it needs them.
+    pub(crate) fn sockets(&self) -> usize {
+        let open = read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().flatten();
+        let links = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+    }
+
     /// Processor time so far, in hundredths of a second: what Linux has as a tick on every machine.
     pub(crate) fn cpu_ticks(&self) -> u64 {
         let stat = read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
