@@ -30,7 +30,8 @@ const resident = (pid) => 1024 * /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc
 const workers = (pid) => readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
 
 /** Keeps count of its connections, so that they can be cut as those of a process that is killed. A request that was under
- * way is tried again by the client's library; it goes nowhere then. */
+ * way is tried again by the client's library, for ever where it ends as one does whose connection was reset: it ends with
+ * another error then. */
 class Cuttable extends Agent {
   #made = new Set();
   #isCut = false;
@@ -39,8 +40,12 @@ class Cuttable extends Agent {
     const socket = super.createConnection(...args);
     this.#made.add(socket);
     socket.once('close', () => this.#made.delete(socket));
-    if (this.#isCut) socket.destroy();
     return socket;
+  }
+
+  addRequest(request, ...rest) {
+    if (this.#isCut) request.destroy(new Error('cut'));
+    else super.addRequest(request, ...rest);
   }
 
   cut() {
